@@ -1,0 +1,1 @@
+"""The trading vocabulary: prices, enumerations, instruments, orders, facts, market data. Imports nothing of ours."""

@@ -1,0 +1,62 @@
+"""What a client or an operator asks for. A command is a wish: it changes nothing until it has become facts.
+
+Each command of a client names the client itself, as the gateway knows it from the session, never from the message: a
+client can only reach its own orders.
+"""
+
+import msgspec
+
+from domain.fields import CxlRejResponseTo, OrdRejReason, OrdType, Side, TimeInForce
+
+
+class NewParent(msgspec.Struct, frozen=True):
+    client: str
+    cl_ord_id: str
+    account: str
+    symbol: str
+    side: Side
+    order_qty: int
+    ord_type: OrdType
+    limit_px: int  # 0 for a market order
+    time_in_force: TimeInForce
+    strategy: str
+    params: dict[str, str]  # as sent; the strategy checks and converts them
+    reject: tuple[OrdRejReason, str] | None = None  # the gateway already knows that it is refused
+
+
+class CancelParent(msgspec.Struct, frozen=True):
+    client: str
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    response_to = CxlRejResponseTo.ORDER_CANCEL_REQUEST
+
+
+class ReplaceParent(msgspec.Struct, frozen=True):
+    """`params` holds only what the client sent; the rest stays as it was."""
+
+    client: str
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    symbol: str
+    side: Side
+    order_qty: int
+    ord_type: OrdType
+    limit_px: int
+    params: dict[str, str]
+    reject: str = ""  # the gateway already knows that it can't be done
+    response_to = CxlRejResponseTo.ORDER_CANCEL_REPLACE_REQUEST
+
+
+class SetKillSwitch(msgspec.Struct, frozen=True, tag=True):
+    scope: str
+    by: str
+    text: str
+
+
+class ReleaseKillSwitch(msgspec.Struct, frozen=True, tag=True):
+    scope: str
+    by: str
+
+
+ClientCommand = NewParent | CancelParent | ReplaceParent
+OperatorCommand = SetKillSwitch | ReleaseKillSwitch

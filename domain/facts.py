@@ -1,0 +1,391 @@
+"""Facts: what happened, in the order in which it happened. The journal is their sequence, the state their sum.
+
+A fact is never changed or taken back. Everything that recovery, TCA, training and the console know comes from here, so
+a fact carries all that a reader needs to understand it. `at_ns` is the time of the input that caused it, UTC.
+"""
+
+import msgspec
+
+from domain.fields import (
+    Action,
+    CxlRejReason,
+    CxlRejResponseTo,
+    LastLiquidityInd,
+    OrdRejReason,
+    OrdStatus,
+    OrdType,
+    Side,
+    TimeInForce,
+)
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    at_ns: int
+
+
+# --- sessions: the raw evidence, and the sequence numbers that survive a restart ---
+
+
+class EpochStarted(Fact, frozen=True):
+    """The first fact of a journal. `epoch` prefixes our order ids, so that two journals never give out the same id."""
+
+    epoch: str
+    version: str  # of the software that wrote it
+
+
+class MessageReceived(Fact, frozen=True):
+    """A FIX message as it came in, after the session accepted it. Passwords are masked."""
+
+    session: str
+    raw: bytes
+
+
+class MessageSent(Fact, frozen=True):
+    """A FIX message as it went out, kept for ResendRequest(2)."""
+
+    session: str
+    msg_seq_num: int
+    msg_type: str
+    raw: bytes
+
+
+class SessionAdvanced(Fact, frozen=True):
+    """The sequence numbers of a session after a batch (absolute, so the last one counts)."""
+
+    session: str
+    next_in: int  # MsgSeqNum(34) expected next from the peer
+    next_out: int  # MsgSeqNum(34) of our next message
+
+
+class SessionReset(Fact, frozen=True):
+    """Both sequence numbers went back to 1 and the sent messages were forgotten (ResetSeqNumFlag(141))."""
+
+    session: str
+
+
+# --- parents: what a client asked for and what it was told ---
+
+
+class ParentAccepted(Fact, frozen=True):
+    parent_id: str
+    client: str
+    cl_ord_id: str
+    account: str
+    symbol: str
+    side: Side
+    order_qty: int
+    ord_type: OrdType
+    limit_px: int  # 0: none
+    time_in_force: TimeInForce
+    strategy: str
+    params: dict[str, int | float]  # of the strategy, checked and with defaults filled in
+    arrival_mid2_px: int  # twice the mid when the order arrived
+    tape_qty: int  # market volume and notional until now, for the interval VWAP
+    tape_notional_px: int
+
+
+class ParentRejected(Fact, frozen=True):
+    """A new order that was refused. `cl_ord_id` may be a duplicate: this fact changes no order."""
+
+    parent_id: str  # an id all the same, for OrderID(37)
+    client: str
+    cl_ord_id: str
+    account: str
+    symbol: str
+    side: Side
+    order_qty: int
+    reason: OrdRejReason
+    text: str
+    limit: str = ""  # the risk limit that it broke, "" where it was no risk check
+
+
+class ParentCancelRequested(Fact, frozen=True):
+    parent_id: str
+    cl_ord_id: str  # of the cancel request
+
+
+class ParentReplaceRequested(Fact, frozen=True):
+    parent_id: str
+    cl_ord_id: str  # of the replace request
+    order_qty: int
+    limit_px: int
+    params: dict[str, int | float]
+
+
+class ParentReplaced(Fact, frozen=True):
+    """The pending replace took effect: the order now carries the request's ClOrdID, quantity, limit and parameters."""
+
+    parent_id: str
+    cl_ord_id: str
+    order_qty: int  # never below what was already filled
+    limit_px: int
+    params: dict[str, int | float]
+
+
+class ParentRequestRejected(Fact, frozen=True):
+    """A cancel or replace request that was refused (OrderCancelReject). `parent_id` is "" for an unknown order."""
+
+    parent_id: str
+    client: str
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    ord_status: OrdStatus
+    response_to: CxlRejResponseTo
+    reason: CxlRejReason
+    text: str
+
+
+class ParentRestated(Fact, frozen=True):
+    """The client is told of a change that it did not ask for and that leaves the order open (held, resumed)."""
+
+    parent_id: str
+    text: str
+
+
+class ParentDone(Fact, frozen=True):
+    """The parent reached a final state. FILLED was already reported by its last fill; the others are reported now."""
+
+    parent_id: str
+    ord_status: OrdStatus  # FILLED, CANCELED, EXPIRED
+    cl_ord_id: str  # of the cancel request that it answers, "" where nobody asked
+    text: str
+    tape_qty: int
+    tape_notional_px: int
+
+
+# --- decisions ---
+
+
+class CandidateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One thing that could have been done, what it was expected to cost, and what was done with it.
+
+    Costs are bps of the mid, positive is worse; `cost_bps` is what candidates are ranked by.
+    """
+
+    venue: str
+    action: Action
+    px: int  # the limit sent; for a midpoint peg the limit of the peg
+    max_qty: int  # what this candidate could take at most
+    fill_probability: float  # within the horizon of the decision
+    price_bps: float  # price against mid when filled
+    fee_bps: float
+    markout_bps: float  # expected adverse move after a fill
+    no_fill_bps: float  # cost of what does not fill
+    cost_bps: float
+    propensity: float  # probability with which it was chosen
+    chosen_qty: int
+    note: str  # why it got nothing, "" where it got something
+
+
+class DecisionMade(Fact, frozen=True):
+    """The record of one routing decision: training row and best-execution evidence.
+
+    `features` is float32 little-endian, [candidates, features of the schema], exactly as the model saw it.
+    """
+
+    decision_id: int
+    parent_id: str
+    symbol: str
+    slice_qty: int
+    urgency: float
+    horizon_ns: int  # how long passive children of this decision may rest
+    bid_px: int
+    ask_px: int
+    model_id: str  # "prior" without a model
+    schema_hash: str
+    features: bytes
+    candidates: list[CandidateRecord]
+    elapsed_ns: int  # time spent deciding, 0 in virtual time
+
+
+# --- children: what we sent to a venue and what it said ---
+
+
+class ChildSubmitted(Fact, frozen=True):
+    child_id: str  # our ClOrdID(11) at the venue
+    parent_id: str
+    decision_id: int
+    candidate: int  # index in the decision's candidates
+    venue: str
+    account: str
+    symbol: str
+    side: Side
+    order_qty: int
+    action: Action
+    px: int
+    min_qty: int  # MinQty(110), 0: none
+    quote_id: str  # QuoteID(117) of the dealer's quote that it takes
+    horizon_ns: int  # it is cancelled after resting this long; 0: immediate-or-cancel
+
+
+class ChildAcknowledged(Fact, frozen=True):
+    child_id: str
+    venue_order_id: str
+
+
+class ChildRejected(Fact, frozen=True):
+    child_id: str
+    reason: OrdRejReason
+    text: str
+
+
+class ChildFilled(Fact, frozen=True):
+    """A fill, counted once by (venue, exec_id). `mid2_px` is twice our mid when we heard of it, for TCA."""
+
+    child_id: str
+    venue: str
+    exec_id: str
+    last_qty: int
+    last_px: int
+    liquidity: LastLiquidityInd
+    mid2_px: int = 0
+
+
+class ChildCancelRequested(Fact, frozen=True):
+    child_id: str
+    cancel_id: str  # ClOrdID(11) of the cancel request
+    reason: str  # "horizon", "parent_cancel", "parent_replace", "kill_switch", "shutdown", "reprice"
+
+
+class ChildCanceled(Fact, frozen=True):
+    """The venue ended the order without filling the rest: canceled, or an immediate order that found nothing more."""
+
+    child_id: str
+    text: str
+
+
+class ChildExpired(Fact, frozen=True):
+    child_id: str
+    text: str
+
+
+class ChildCancelRejected(Fact, frozen=True):
+    child_id: str
+    reason: CxlRejReason
+    text: str
+
+
+class ChildUncertain(Fact, frozen=True):
+    """The venue's connection is gone (or we restarted): the order may live, and its quantity stays at risk."""
+
+    child_id: str
+
+
+class ChildStatus(Fact, frozen=True):
+    """The venue's answer to OrderStatusRequest(H). Quantities count from fills only, so a difference shows."""
+
+    child_id: str
+    ord_status: OrdStatus
+    cum_qty: int
+
+
+class ChildRiskRejected(Fact, frozen=True):
+    """A child that the risk gate stopped; nothing left the house."""
+
+    parent_id: str
+    decision_id: int
+    venue: str
+    symbol: str
+    order_qty: int
+    px: int
+    limit: str
+    text: str
+
+
+# --- the world around ---
+
+
+class VenueUp(Fact, frozen=True):
+    venue: str
+
+
+class VenueDown(Fact, frozen=True):
+    venue: str
+    text: str
+
+
+class ExecutionUnknown(Fact, frozen=True):
+    """A venue reported on an order that we do not know, or more than we sent: recorded and alarmed, never dropped."""
+
+    venue: str
+    child_id: str
+    exec_id: str
+    last_qty: int
+    last_px: int
+    text: str
+
+
+class KillSwitchSet(Fact, frozen=True):
+    """`scope` is "firm", "client:NAME", "account:NAME", "venue:NAME", "strategy:NAME" or "symbol:NAME"."""
+
+    scope: str
+    by: str
+    text: str
+
+
+class KillSwitchReleased(Fact, frozen=True):
+    scope: str
+    by: str
+
+
+class ModelLoaded(Fact, frozen=True):
+    """The model that scores from here on; "prior" where there is none, and `text` says why."""
+
+    model_id: str
+    text: str
+
+
+class LatencyMeasured(Fact, frozen=True):
+    """From an order's bytes in to its first child's bytes handed to the socket, journal write included."""
+
+    parent_id: str
+    order_in_to_child_out_ns: int
+
+
+AnyFact = (
+    EpochStarted
+    | MessageReceived
+    | MessageSent
+    | SessionAdvanced
+    | SessionReset
+    | ParentAccepted
+    | ParentRejected
+    | ParentCancelRequested
+    | ParentReplaceRequested
+    | ParentReplaced
+    | ParentRequestRejected
+    | ParentRestated
+    | ParentDone
+    | DecisionMade
+    | ChildSubmitted
+    | ChildAcknowledged
+    | ChildRejected
+    | ChildFilled
+    | ChildCancelRequested
+    | ChildCanceled
+    | ChildExpired
+    | ChildCancelRejected
+    | ChildUncertain
+    | ChildStatus
+    | ChildRiskRejected
+    | VenueUp
+    | VenueDown
+    | ExecutionUnknown
+    | KillSwitchSet
+    | KillSwitchReleased
+    | ModelLoaded
+    | LatencyMeasured
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[AnyFact])
+
+
+def encode_batch(facts: list[AnyFact]) -> bytes:
+    """All that one input caused, as MessagePack: a list of tagged maps."""
+    return _encoder.encode(facts)
+
+
+def decode_batch(data: bytes) -> list[AnyFact]:
+    """The facts of one batch; msgspec.ValidationError or msgspec.DecodeError if it is not one."""
+    return _decoder.decode(data)

@@ -1,0 +1,144 @@
+"""Enumerations whose values are the FIX codes, so that the wire and the journal say the same thing."""
+
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Side(54)."""
+
+    BUY = "1"
+    SELL = "2"
+    SELL_SHORT = "5"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell: cost = sign * (paid - reference)."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrdType(StrEnum):
+    """OrdType(40)."""
+
+    MARKET = "1"
+    LIMIT = "2"
+    PREVIOUSLY_QUOTED = "D"
+    PEGGED = "P"
+
+
+class TimeInForce(StrEnum):
+    """TimeInForce(59)."""
+
+    DAY = "0"
+    GOOD_TILL_CANCEL = "1"
+    IMMEDIATE_OR_CANCEL = "3"
+    FILL_OR_KILL = "4"
+
+
+class ExecInst(StrEnum):
+    """ExecInst(18), those that the router sends."""
+
+    POST_ONLY = "6"
+    MID_PRICE_PEG = "M"
+
+
+class ExecType(StrEnum):
+    """ExecType(150) of FIX 4.4; FIX 4.2 says PARTIAL_FILL and FILL where 4.4 says TRADE."""
+
+    NEW = "0"
+    PARTIAL_FILL = "1"
+    FILL = "2"
+    DONE_FOR_DAY = "3"
+    CANCELED = "4"
+    REPLACED = "5"
+    PENDING_CANCEL = "6"
+    STOPPED = "7"
+    REJECTED = "8"
+    SUSPENDED = "9"
+    PENDING_NEW = "A"
+    CALCULATED = "B"
+    EXPIRED = "C"
+    RESTATED = "D"
+    PENDING_REPLACE = "E"
+    TRADE = "F"
+    TRADE_CORRECT = "G"
+    TRADE_CANCEL = "H"
+    ORDER_STATUS = "I"
+
+
+class OrdStatus(StrEnum):
+    """OrdStatus(39)."""
+
+    NEW = "0"
+    PARTIALLY_FILLED = "1"
+    FILLED = "2"
+    DONE_FOR_DAY = "3"
+    CANCELED = "4"
+    REPLACED = "5"
+    PENDING_CANCEL = "6"
+    STOPPED = "7"
+    REJECTED = "8"
+    SUSPENDED = "9"
+    PENDING_NEW = "A"
+    CALCULATED = "B"
+    EXPIRED = "C"
+    PENDING_REPLACE = "E"
+
+
+class OrdRejReason(StrEnum):
+    """OrdRejReason(103)."""
+
+    BROKER_OPTION = "0"
+    UNKNOWN_SYMBOL = "1"
+    EXCHANGE_CLOSED = "2"
+    ORDER_EXCEEDS_LIMIT = "3"
+    TOO_LATE_TO_ENTER = "4"
+    UNKNOWN_ORDER = "5"
+    DUPLICATE_ORDER = "6"
+    UNSUPPORTED_ORDER_CHARACTERISTIC = "11"
+    INCORRECT_QUANTITY = "13"
+    UNKNOWN_ACCOUNT = "15"
+    OTHER = "99"
+
+
+class CxlRejReason(StrEnum):
+    """CxlRejReason(102)."""
+
+    TOO_LATE = "0"
+    UNKNOWN_ORDER = "1"
+    BROKER_OPTION = "2"
+    ALREADY_PENDING = "3"
+    DUPLICATE_CL_ORD_ID = "6"
+    OTHER = "99"
+
+
+class CxlRejResponseTo(StrEnum):
+    """CxlRejResponseTo(434)."""
+
+    ORDER_CANCEL_REQUEST = "1"
+    ORDER_CANCEL_REPLACE_REQUEST = "2"
+
+
+class LastLiquidityInd(StrEnum):
+    """LastLiquidityInd(851)."""
+
+    ADDED = "1"
+    REMOVED = "2"
+    ROUTED_OUT = "3"
+
+
+class VenueKind(StrEnum):
+    """How a venue trades; decides which candidates it offers and which connector speaks to it."""
+
+    LIT = "lit"
+    DARK = "dark"
+    DEALER = "dealer"
+
+
+class Action(StrEnum):
+    """What a child order does at its venue."""
+
+    POST = "post"  # join the queue at the near touch
+    IMPROVE = "improve"  # a new best price, one tick inside the spread
+    TAKE = "take"  # immediate-or-cancel against displayed size
+    MID_PEG = "mid_peg"  # rest in the dark at the midpoint
+    TAKE_QUOTE = "take_quote"  # a dealer's streamed quote

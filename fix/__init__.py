@@ -1,0 +1,1 @@
+"""The FIX protocol, both roles, without I/O."""

@@ -1,0 +1,1 @@
+"""Pure pre-trade checks. Each returns None or a Reject that names the limit and the value. Risk fails closed."""

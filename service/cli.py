@@ -1,0 +1,5 @@
+"""fairlead: the command line."""
+
+
+def main() -> None:
+    raise SystemExit("not here yet")
