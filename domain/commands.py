@@ -44,7 +44,22 @@ class ReplaceParent(msgspec.Struct, frozen=True):
     limit_px: int
     params: dict[str, str]
     reject: str = ""  # the gateway already knows that it can't be done
+    # What a replace can't change, "" or None where the client did not send it: anything else than the order's own is
+    # refused, never ignored.
+    account: str = ""
+    time_in_force: TimeInForce | None = None
+    strategy: str = ""
     response_to = CxlRejResponseTo.ORDER_CANCEL_REPLACE_REQUEST
+
+
+class StatusRequest(msgspec.Struct, frozen=True):
+    """What is the state of my order? It changes nothing. Symbol and side are for the answer about an unknown order."""
+
+    client: str
+    cl_ord_id: str
+    symbol: str
+    side: Side
+    ord_status_req_id: str
 
 
 class SetKillSwitch(msgspec.Struct, frozen=True, tag=True):

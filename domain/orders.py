@@ -165,6 +165,7 @@ class ParentOrder:
         "limit_px",
         "notional_px",
         "order_qty",
+        "orig_cl_ord_id",
         "params",
         "pending_cancel_id",
         "pending_replace",
@@ -175,6 +176,7 @@ class ParentOrder:
     def __init__(self, accepted: ParentAccepted) -> None:
         self.accepted = accepted
         self.cl_ord_id = accepted.cl_ord_id  # of the last accepted request
+        self.orig_cl_ord_id = ""  # the one before, "" while no request was accepted
         self.order_qty = accepted.order_qty
         self.limit_px = accepted.limit_px
         self.params = accepted.params
@@ -235,7 +237,7 @@ class ParentOrder:
                 self.pending_replace = fact
             case ParentReplaced():
                 self.pending_replace = None
-                self.cl_ord_id = fact.cl_ord_id
+                self.orig_cl_ord_id, self.cl_ord_id = self.cl_ord_id, fact.cl_ord_id
                 self.order_qty = fact.order_qty
                 self.limit_px = fact.limit_px
                 self.params = fact.params
@@ -243,7 +245,8 @@ class ParentOrder:
             case ParentDone():
                 self.done = True
                 self.status = fact.ord_status
-                self.cl_ord_id = fact.cl_ord_id or self.cl_ord_id
+                if fact.cl_ord_id:
+                    self.orig_cl_ord_id, self.cl_ord_id = self.cl_ord_id, fact.cl_ord_id
                 self.pending_cancel_id = ""
                 self.pending_replace = None
         return True
