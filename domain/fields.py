@@ -17,21 +17,29 @@ class Side(StrEnum):
 
 
 class OrdType(StrEnum):
-    """OrdType(40)."""
+    """OrdType(40). What a client may use of it is in its config."""
 
     MARKET = "1"
     LIMIT = "2"
+    STOP = "3"
+    STOP_LIMIT = "4"
+    MARKET_ON_CLOSE = "5"
+    LIMIT_ON_CLOSE = "B"
     PREVIOUSLY_QUOTED = "D"
     PEGGED = "P"
 
 
 class TimeInForce(StrEnum):
-    """TimeInForce(59)."""
+    """TimeInForce(59). What a client may use of it is in its config."""
 
     DAY = "0"
     GOOD_TILL_CANCEL = "1"
+    AT_THE_OPENING = "2"
     IMMEDIATE_OR_CANCEL = "3"
     FILL_OR_KILL = "4"
+    GOOD_TILL_CROSSING = "5"
+    GOOD_TILL_DATE = "6"
+    AT_THE_CLOSE = "7"
 
 
 class ExecInst(StrEnum):
