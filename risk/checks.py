@@ -142,7 +142,7 @@ def _check_order(
     mid_px = (reference_mid2_px + 1) // 2
     px = limit_px if limit_px and command.side is Side.BUY else max(limit_px, mid_px)
     return _check_notional(qty * px, limits, account) or _check_exposure(
-        account_name, command.symbol, command.side, added_qty, px, limits, account, exposure
+        account_name, instrument.symbol, command.side, added_qty, px, limits, account, exposure
     )
 
 
