@@ -1,0 +1,157 @@
+"""One routing decision: what to do now with a slice of a parent order.
+
+Candidates, features, one batched model call, expected cost, allocation; then every child passes the risk gate against
+the exposure that the children before it made. The decision and its children come out as facts; the caller applies each
+before it asks for the next.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from domain.facts import AnyFact, CandidateRecord, ChildRiskRejected, ChildSubmitted, DecisionMade
+from domain.instruments import Instrument, VenueTerms
+from domain.market import SymbolView
+from domain.orders import ParentOrder
+from risk.checks import check_child
+from risk.limits import RiskLimits
+from router.allocation import allocate
+from router.candidates import candidates
+from router.features import features, schema_hash
+from router.model import FillModel
+from router.policy import ExecutionPolicy
+from router.scoring import score
+from router.state import State
+from router.strategies import Slice
+
+
+class Routing:
+    """Decides slices. Holds what does not change while orders come and go, and the model."""
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        venues: Mapping[str, VenueTerms],
+        limits: RiskLimits,
+        policy: ExecutionPolicy,
+        model: FillModel,
+        seed: int,
+        stopwatch: Callable[[], int],
+    ) -> None:
+        self.instruments = instruments
+        self.venues = venues
+        self.limits = limits
+        self.policy = policy
+        self.model = model
+        self.schema_hash = schema_hash(venues)
+        self._seed = seed
+        self._stopwatch = stopwatch  # ns; a constant in virtual time
+        self._venue_index = {name: index for index, name in enumerate(sorted(venues))}
+
+    def decide(
+        self, state: State, parent: ParentOrder, slice_: Slice, view: SymbolView, now_ns: int
+    ) -> Iterator[AnyFact]:
+        """DecisionMade, then ChildSubmitted or ChildRiskRejected for each chosen candidate."""
+        started_ns = self._stopwatch()
+        order = parent.accepted
+        instrument = self.instruments[order.symbol]
+        found = candidates(
+            order.side, parent.limit_px, slice_, view, self._reachable(state, parent), instrument, self.policy, now_ns
+        )
+        decision_id = state.decision_count + 1
+        records: list[CandidateRecord] = []
+        matrix = b""
+        if found:
+            rows = features(
+                found, order.side, slice_, view, instrument, self.venues, state.statistics, self._venue_index, now_ns
+            )
+            horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
+            probabilities = self.model.fill_probabilities(rows, horizons_ns).tolist()
+            scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics)
+            chosen = allocate(slice_, found, scores, self.policy, instrument.lot_qty, self._seed, decision_id)
+            matrix = rows.tobytes()
+            records = [
+                CandidateRecord(
+                    c.venue, c.action, c.px, c.max_qty, p, s.price_bps, s.fee_bps, s.markout_bps, s.no_fill_bps,
+                    s.cost_bps, a.propensity, a.qty, a.note,
+                )
+                for c, p, s, a in zip(found, probabilities, scores, chosen, strict=True)
+            ]  # fmt: skip
+        yield DecisionMade(
+            at_ns=now_ns,
+            decision_id=decision_id,
+            parent_id=parent.parent_id,
+            symbol=order.symbol,
+            slice_qty=slice_.qty,
+            urgency=slice_.urgency,
+            horizon_ns=max((candidate.horizon_ns for candidate in found), default=0),
+            bid_px=view.bid_px,
+            ask_px=view.ask_px,
+            model_id=self.model.model_id,
+            schema_hash=self.schema_hash,
+            features=matrix,
+            candidates=records,
+            elapsed_ns=self._stopwatch() - started_ns,
+        )
+        for index, record in enumerate(records):
+            if not record.chosen_qty:
+                continue
+            candidate = found[index]
+            child = ChildSubmitted(
+                at_ns=now_ns,
+                child_id=f"{state.epoch}-{state.child_count + 1}",
+                parent_id=parent.parent_id,
+                decision_id=decision_id,
+                candidate=index,
+                venue=candidate.venue,
+                account=order.account,
+                symbol=order.symbol,
+                side=order.side,
+                order_qty=record.chosen_qty,
+                action=candidate.action,
+                px=candidate.px,
+                min_qty=min(candidate.min_qty, record.chosen_qty),
+                quote_id=candidate.quote_id,
+                horizon_ns=candidate.horizon_ns,
+            )
+            yield self._gate(state, parent, child, view, now_ns)
+
+    def _gate(
+        self, state: State, parent: ParentOrder, child: ChildSubmitted, view: SymbolView, now_ns: int
+    ) -> ChildSubmitted | ChildRiskRejected:
+        reject = check_child(
+            child,
+            parent_leaves_unallocated=parent.order_qty - parent.cum_qty - state.open_qty(parent.parent_id),
+            client=parent.accepted.client,
+            strategy=parent.accepted.strategy,
+            instrument=self.instruments.get(child.symbol),
+            reference_mid2_px=view.mid2_px,
+            limits=self.limits,
+            exposure=state.exposure,
+            rate=state.rate,
+            kill_switch=state.kill_switch,
+            now_ns=now_ns,
+        )
+        if reject is None:
+            return child
+        return ChildRiskRejected(
+            at_ns=now_ns,
+            parent_id=child.parent_id,
+            decision_id=child.decision_id,
+            venue=child.venue,
+            symbol=child.symbol,
+            order_qty=child.order_qty,
+            px=child.px,
+            limit=reject.limit,
+            text=reject.text,
+        )
+
+    def _reachable(self, state: State, parent: ParentOrder) -> dict[str, VenueTerms]:
+        symbol = parent.accepted.symbol
+        return {
+            name: terms
+            for name, terms in self.venues.items()
+            if name in state.venues_up
+            and (not terms.symbols or symbol in terms.symbols)
+            and state.kill_switch.blocks(venue=name) is None
+        }

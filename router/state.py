@@ -1,0 +1,187 @@
+"""All that the router knows about orders, and the only place where it changes.
+
+`State.apply` is the sum of facts: the same facts in the same order give the same state, live, in recovery and in
+simulation. It decides nothing and refuses nothing: a fact has already happened.
+"""
+
+from collections.abc import Callable
+
+from domain.facts import (
+    AnyFact,
+    ChildAcknowledged,
+    ChildCanceled,
+    ChildCancelRejected,
+    ChildCancelRequested,
+    ChildExpired,
+    ChildFilled,
+    ChildRejected,
+    ChildStatus,
+    ChildSubmitted,
+    ChildUncertain,
+    DecisionMade,
+    EpochStarted,
+    KillSwitchReleased,
+    KillSwitchSet,
+    ParentAccepted,
+    ParentCancelRequested,
+    ParentDone,
+    ParentRejected,
+    ParentReplaced,
+    ParentReplaceRequested,
+    ParentRequestRejected,
+    ParentRestated,
+    VenueDown,
+    VenueUp,
+)
+from domain.orders import ChildOrder, ParentOrder
+from risk.exposure import Exposure
+from risk.kill_switch import KillSwitch
+from risk.rate import MessageRate
+from router.statistics import VenueStatistics
+
+
+class State:
+    """Orders, exposure, kill switch, venue statistics and counters. Read freely; change only through `apply`."""
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.parents: dict[str, ParentOrder] = {}
+        self.children: dict[str, ChildOrder] = {}
+        self.open_parents: dict[str, ParentOrder] = {}
+        self.open_children: dict[str, dict[str, ChildOrder]] = {}  # parent_id -> child_id -> child
+        self.parent_by_cl_ord_id: dict[tuple[str, str], str] = {}  # every ClOrdID(11) a client ever used -> parent_id
+        self.executions: set[tuple[str, str]] = set()  # (venue, exec_id): a fill is counted once
+        self.venues_up: set[str] = set()
+        self.exposure = Exposure()
+        self.rate = MessageRate()
+        self.kill_switch = KillSwitch()
+        self.statistics = VenueStatistics()
+        self.parent_count = 0
+        self.child_count = 0
+        self.cancel_count = 0
+        self.decision_count = 0
+        self.decisions_of: dict[str, int] = {}  # parent_id -> decisions made so far
+        self.idle_decisions: dict[str, int] = {}  # parent_id -> decisions in a row that sent nothing
+        self._appliers: dict[type, Callable[..., None]] = {
+            EpochStarted: self._epoch_started,
+            ParentAccepted: self._parent_accepted,
+            ParentRejected: self._parent_rejected,
+            ParentCancelRequested: self._parent_requested,
+            ParentReplaceRequested: self._parent_requested,
+            ParentReplaced: self._parent_changed,
+            ParentRestated: self._parent_changed,
+            ParentRequestRejected: self._parent_request_rejected,
+            ParentDone: self._parent_done,
+            DecisionMade: self._decision_made,
+            ChildSubmitted: self._child_submitted,
+            ChildAcknowledged: self._child_changed,
+            ChildCancelRequested: self._child_cancel_requested,
+            ChildCancelRejected: self._child_changed,
+            ChildUncertain: self._child_changed,
+            ChildStatus: self._child_changed,
+            ChildFilled: self._child_filled,
+            ChildCanceled: self._child_ended,
+            ChildExpired: self._child_ended,
+            ChildRejected: self._child_ended,
+            VenueUp: self._venue_up,
+            VenueDown: self._venue_down,
+            KillSwitchSet: self._kill_switch_set,
+            KillSwitchReleased: self._kill_switch_released,
+        }
+
+    def apply(self, fact: AnyFact) -> None:
+        applier = self._appliers.get(type(fact))
+        if applier is not None:  # the others (messages, alarms, measurements) are evidence and change nothing here
+            applier(fact)
+
+    def open_qty(self, parent_id: str) -> int:
+        """Shares of the parent that may still fill at venues, uncertain ones included."""
+        return sum(child.leaves_qty for child in self.open_children.get(parent_id, {}).values())
+
+    def _epoch_started(self, fact: EpochStarted) -> None:
+        self.epoch = fact.epoch
+
+    def _parent_accepted(self, fact: ParentAccepted) -> None:
+        self.parent_count += 1
+        parent = ParentOrder(fact)
+        self.parents[fact.parent_id] = self.open_parents[fact.parent_id] = parent
+        self.open_children[fact.parent_id] = {}
+        self.parent_by_cl_ord_id[fact.client, fact.cl_ord_id] = fact.parent_id
+
+    def _parent_rejected(self, fact: ParentRejected) -> None:
+        self.parent_count += 1
+
+    def _parent_requested(self, fact: ParentCancelRequested | ParentReplaceRequested) -> None:
+        parent = self.parents[fact.parent_id]
+        parent.apply(fact)
+        self.parent_by_cl_ord_id[parent.accepted.client, fact.cl_ord_id] = fact.parent_id
+
+    def _parent_changed(self, fact: ParentReplaced | ParentRestated) -> None:
+        self.parents[fact.parent_id].apply(fact)
+
+    def _parent_request_rejected(self, fact: ParentRequestRejected) -> None:
+        if fact.parent_id:
+            self.parents[fact.parent_id].apply(fact)
+
+    def _parent_done(self, fact: ParentDone) -> None:
+        self.parents[fact.parent_id].apply(fact)
+        self.open_parents.pop(fact.parent_id, None)
+        self.decisions_of.pop(fact.parent_id, None)
+        self.idle_decisions.pop(fact.parent_id, None)
+
+    def _decision_made(self, fact: DecisionMade) -> None:
+        self.decision_count += 1
+        self.decisions_of[fact.parent_id] = self.decisions_of.get(fact.parent_id, 0) + 1
+        self.idle_decisions[fact.parent_id] = self.idle_decisions.get(fact.parent_id, 0) + 1
+
+    def _child_submitted(self, fact: ChildSubmitted) -> None:
+        self.child_count += 1
+        child = ChildOrder(fact)
+        self.children[fact.child_id] = child
+        self.open_children[fact.parent_id][fact.child_id] = child
+        self.idle_decisions[fact.parent_id] = 0
+        self.exposure.apply_submitted(fact.child_id, fact.account, fact.symbol, fact.side, fact.order_qty, fact.px)
+        self.rate.apply(fact.venue, fact.at_ns)
+        self.statistics.apply_submitted(fact)
+
+    def _child_changed(self, fact: ChildAcknowledged | ChildCancelRejected | ChildUncertain | ChildStatus) -> None:
+        self.children[fact.child_id].apply(fact)
+
+    def _child_cancel_requested(self, fact: ChildCancelRequested) -> None:
+        self.cancel_count += 1
+        self.children[fact.child_id].apply(fact)
+
+    def _child_filled(self, fact: ChildFilled) -> None:
+        self.executions.add((fact.venue, fact.exec_id))
+        child = self.children[fact.child_id]
+        child.apply(fact)
+        self.parents[child.submitted.parent_id].apply(fact)
+        order = child.submitted
+        self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px)
+        self.statistics.apply_filled(child, fact)
+        if not child.is_open:
+            self._forget_open(child)
+
+    def _child_ended(self, fact: ChildCanceled | ChildExpired | ChildRejected) -> None:
+        child = self.children[fact.child_id]
+        was_open = child.is_open
+        child.apply(fact)
+        if was_open and not child.is_open:
+            self.exposure.apply_ended(fact.child_id)
+            self.statistics.apply_ended(child, fact)
+            self._forget_open(child)
+
+    def _forget_open(self, child: ChildOrder) -> None:
+        self.open_children[child.submitted.parent_id].pop(child.child_id, None)
+
+    def _venue_up(self, fact: VenueUp) -> None:
+        self.venues_up.add(fact.venue)
+
+    def _venue_down(self, fact: VenueDown) -> None:
+        self.venues_up.discard(fact.venue)
+
+    def _kill_switch_set(self, fact: KillSwitchSet) -> None:
+        self.kill_switch.apply_set(fact.scope, fact.by, fact.text)
+
+    def _kill_switch_released(self, fact: KillSwitchReleased) -> None:
+        self.kill_switch.apply_released(fact.scope)
