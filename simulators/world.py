@@ -1,0 +1,159 @@
+"""A virtual clock and network: several endpoints in one process, no sockets, no waiting, one seed one run.
+
+An endpoint can't tell it from `fix.tcp`. Bytes arrive after the latency of their connection, in the order in which they
+were written; a timer is called at the very nanosecond that it asked for. What happens at the same instant happens in a
+fixed order: arrivals as they were sent, then timers in the order in which the endpoints were added.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any
+
+_NEVER = 1 << 62
+_STUCK = 10_000  # timer calls at one instant with nothing written before the endpoint counts as stuck
+
+
+@dataclass(slots=True)
+class _End:
+    """One end of a connection: who sits there and where its bytes go."""
+
+    endpoint: int
+    port: str
+    peer: int
+    latency_ns: int
+    is_open: bool = False
+
+
+class World:
+    """Endpoints are those of `fix.endpoint`, or anything with the same methods and an output of the same shape."""
+
+    def __init__(self, start_ns: int) -> None:
+        self.now_ns = start_ns
+        self.event_count = 0
+        self._names: dict[str, int] = {}
+        self._endpoints: list[Any] = []
+        self._timers: list[int] = []
+        self._ends: list[_End] = []  # by link number
+        # (at_ns, tie-breaker, link, data): data True opens the link, None closes it.
+        self._heap: list[tuple[int, int, int, bytes | bool | None]] = []
+        self._pushed = 0
+        self._idle_timers = 0
+
+    def add(self, name: str, endpoint: Any) -> None:
+        """Endpoints must be added before they are connected; `name` is only for `connect`."""
+        self._names[name] = len(self._endpoints)
+        self._endpoints.append(endpoint)
+        self._timers.append(0)
+        self._read_timer(len(self._endpoints) - 1)
+
+    def connect(self, client: str, client_port: str, server: str, server_port: str, latency_ns: int = 0) -> int:
+        """A connection that stands `latency_ns` from now, each way as slow; returns the client's link number."""
+        link = len(self._ends)
+        self._ends.append(_End(self._names[client], client_port, link + 1, latency_ns))
+        self._ends.append(_End(self._names[server], server_port, link, latency_ns))
+        self._push(self.now_ns + latency_ns, link + 1, True)
+        self._push(self.now_ns + latency_ns, link, True)
+        return link
+
+    def cut(self, link: int) -> None:
+        """Both ends of the connection lose it now, and with it all that is under way."""
+        for end in (link, self._ends[link].peer):
+            self._lose(end)
+
+    def is_open(self, link: int) -> bool:
+        return self._ends[link].is_open
+
+    def run_until(self, until_ns: int) -> None:
+        """Everything due up to and including `until_ns`, which then is the time."""
+        while self._step(until_ns):
+            pass
+        self.now_ns = max(self.now_ns, until_ns)
+
+    def run_while(self, predicate: Callable[[], bool], until_ns: int) -> bool:
+        """Runs while `predicate()` holds, `until_ns` at the longest; whether it ended because it no longer holds."""
+        while predicate():
+            if not self._step(until_ns):
+                self.now_ns = max(self.now_ns, until_ns)
+                return False
+        return True
+
+    def wake(self, name: str) -> None:
+        """Reads an endpoint's timer again, for one that was changed from outside and not by an input."""
+        self._read_timer(self._names[name])
+
+    def perform(self, output: Any) -> None:
+        """Writes and closes what a call to an endpoint from outside gave back."""
+        writes = output.writes
+        if writes:
+            self._idle_timers = 0
+            ends, index, count = self._ends, 0, len(writes)
+            while index < count:
+                link, data = writes[index]
+                index += 1
+                if index < count and writes[index][0] == link:  # one delivery, as TCP would make of it
+                    pieces = [data]
+                    while index < count and writes[index][0] == link:
+                        pieces.append(writes[index][1])
+                        index += 1
+                    data = b"".join(pieces)
+                end = ends[link]
+                if end.is_open:
+                    self._push(self.now_ns + end.latency_ns, end.peer, data)
+        for link in output.closes:
+            end = self._ends[link]
+            if end.is_open:
+                self._push(self.now_ns + end.latency_ns, end.peer, None)
+                self._push(self.now_ns, link, None)
+
+    def _step(self, until_ns: int) -> bool:
+        heap, timers = self._heap, self._timers
+        timer_ns = min(timers)
+        if heap and heap[0][0] <= max(timer_ns, self.now_ns):
+            if heap[0][0] > until_ns:
+                return False
+            self.now_ns, _, link, data = heappop(heap)
+            self.event_count += 1
+            self._deliver(link, data)
+            return True
+        if timer_ns > until_ns or timer_ns == _NEVER:
+            return False
+        which = timers.index(timer_ns)
+        if timer_ns > self.now_ns:
+            self.now_ns = timer_ns
+            self._idle_timers = 0
+        self._idle_timers += 1
+        if self._idle_timers > _STUCK:
+            raise RuntimeError(f"{self._endpoints[which]!r} asks for its timer at {timer_ns} over and over")
+        self.event_count += 1
+        self.perform(self._endpoints[which].timer(self.now_ns))
+        self._read_timer(which)
+        return True
+
+    def _deliver(self, link: int, data: bytes | bool | None) -> None:
+        end = self._ends[link]
+        endpoint = self._endpoints[end.endpoint]
+        if data is None:
+            self._lose(link)
+            return
+        if data is True:
+            end.is_open = True
+            self.perform(endpoint.connected(link, end.port, self.now_ns))
+        elif end.is_open:
+            self.perform(endpoint.receive(link, data, self.now_ns))
+        self._read_timer(end.endpoint)
+
+    def _lose(self, link: int) -> None:
+        end = self._ends[link]
+        if end.is_open:
+            end.is_open = False
+            self.perform(self._endpoints[end.endpoint].disconnected(link, self.now_ns))
+            self._read_timer(end.endpoint)
+
+    def _read_timer(self, which: int) -> None:
+        at_ns = self._endpoints[which].next_timer_ns()
+        self._timers[which] = _NEVER if at_ns is None else at_ns
+
+    def _push(self, at_ns: int, link: int, data: bytes | bool | None) -> None:
+        self._pushed += 1
+        heappush(self._heap, (at_ns, self._pushed, link, data))
