@@ -181,7 +181,9 @@ def _check_px(px: int, tick_px: int, reference_mid2_px: int, collar_bps: int) ->
 
 
 def _check_notional(notional_px: int, limits: RiskLimits, account: AccountLimits) -> Reject | None:
-    allowed = min(limits.max_order_notional, account.max_order_notional or limits.max_order_notional)
+    allowed = limits.max_order_notional
+    if account.max_order_notional is not None:
+        allowed = min(allowed, account.max_order_notional)
     if notional_px > allowed * PX_SCALE:
         return _exceeded("max_order_notional", allowed, f"order notional {px_to_text(notional_px)}")
     return None
