@@ -6,7 +6,10 @@ way a message gets there.
 """
 
 import logging
+import os
 import re
+import sys
+from contextlib import suppress
 from enum import Enum
 from typing import Any, BinaryIO
 
@@ -63,8 +66,12 @@ def mask(raw: bytes) -> bytes:
     return _SECRET.sub(rb"\1***", raw) if b"554=" in raw or b"925=" in raw else raw
 
 
-def setup(level: str, file: BinaryIO) -> None:
-    """From here on structlog, and what libraries log, goes to `file` from `level` ("debug" ... "error") on."""
+def configure(level: str, file: str) -> None:
+    """From here on structlog, and what libraries log, is added to `file` from `level` ("debug" ... "error") on.
+
+    "" is standard error. OSError where the file can't be opened.
+    """
+    out = open(file, "ab", opener=_private) if file else sys.stderr.buffer  # noqa: SIM115 - open as long as we run
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -76,7 +83,7 @@ def setup(level: str, file: BinaryIO) -> None:
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.BytesLoggerFactory(file),
+        logger_factory=structlog.BytesLoggerFactory(_Lossy(out)),
     )
     logging.basicConfig(handlers=[_Forward()], level=max(number, logging.INFO), force=True)
 
@@ -94,6 +101,25 @@ def log_fact(fact: AnyFact) -> None:
 def snake_case(name: str) -> str:
     """ "ChildFilled" -> "child_filled"."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # it says who trades what
+
+
+class _Lossy:
+    """A full disk or a reader that went away costs log lines, never orders: the record is the journal."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        with suppress(OSError):
+            self._file.write(data)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 class _Forward(logging.Handler):

@@ -1,16 +1,16 @@
 """One JSON line a fact, quiet where facts are many, never a password."""
 
-import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from domain import facts
 from domain.fields import LastLiquidityInd
-from service.logs import LEFT_OUT, LEVELS, log_fact, mask, setup, snake_case
+from service.logs import LEFT_OUT, LEVELS, configure, log_fact, mask, snake_case
 
 LOGON = b"8=FIX.4.4\x019=99\x0135=A\x01553=ems\x01554=hunter2\x01925=hunter3\x0110=000\x01"
 FILLED = facts.ChildFilled(
@@ -35,21 +35,21 @@ DECISION = facts.DecisionMade(
 
 
 @pytest.fixture
-def out() -> Iterator[io.BytesIO]:
+def out(tmp_path: Path) -> Iterator[Path]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    yield io.BytesIO()
+    yield tmp_path / "log"
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
 
 
-def lines(out: io.BytesIO) -> list[dict]:
-    return [json.loads(line) for line in out.getvalue().splitlines()]
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in out.read_bytes().splitlines()]
 
 
-def test_a_fact_is_one_line_with_its_fields(out: io.BytesIO) -> None:
-    setup("info", out)
+def test_a_fact_is_one_line_with_its_fields(out: Path) -> None:
+    configure("info", str(out))
     log_fact(FILLED)
     (line,) = lines(out)
     assert line.pop("timestamp").endswith("Z")
@@ -67,13 +67,13 @@ def test_a_fact_is_one_line_with_its_fields(out: io.BytesIO) -> None:
     }
 
 
-def test_frequent_facts_are_of_debug_level_and_a_decision_leaves_its_table_to_the_journal(out: io.BytesIO) -> None:
+def test_frequent_facts_are_of_debug_level_and_a_decision_leaves_its_table_to_the_journal(out: Path) -> None:
     frequent = [facts.MessageReceived(at_ns=1, session="s", raw=LOGON), DECISION]
-    setup("info", out)
+    configure("info", str(out))
     for fact in frequent:
         log_fact(fact)
     assert lines(out) == []
-    setup("debug", out)
+    configure("debug", str(out))
     for fact in frequent:
         log_fact(fact)
     message, decision = lines(out)
@@ -94,13 +94,13 @@ def test_frequent_facts_are_of_debug_level_and_a_decision_leaves_its_table_to_th
         ),
     ],
 )
-def test_levels(out: io.BytesIO, fact: facts.AnyFact, level: str) -> None:
-    setup(level, out)
+def test_levels(out: Path, fact: facts.AnyFact, level: str) -> None:
+    configure(level, str(out))
     log_fact(fact)
     assert [line["level"] for line in lines(out)] == [level]
     above = {"info": "warning", "warning": "error"}.get(level)
     if above:
-        setup(above, out)
+        configure(above, str(out))
         log_fact(fact)
         assert len(lines(out)) == 1
 
@@ -129,17 +129,17 @@ def test_mask(raw: bytes, masked: bytes) -> None:
 
 
 @pytest.mark.parametrize("secret", [LOGON, LOGON.decode(), LOGON.decode().replace("\x01", "|")])
-def test_no_password_by_any_way(out: io.BytesIO, secret: bytes | str) -> None:
-    setup("debug", out)
+def test_no_password_by_any_way(out: Path, secret: bytes | str) -> None:
+    configure("debug", str(out))
     structlog.get_logger().info("garbled", data=secret)
     structlog.get_logger().info(f"dropped {secret if isinstance(secret, str) else ''}")
     logging.getLogger("asyncio").error("while reading %s", secret)
     assert len(lines(out)) == 3
-    assert b"hunter" not in out.getvalue()
+    assert b"hunter" not in out.read_bytes()
 
 
-def test_an_exception_of_a_library_is_one_line(out: io.BytesIO) -> None:
-    setup("info", out)
+def test_an_exception_of_a_library_is_one_line(out: Path) -> None:
+    configure("info", str(out))
     try:
         raise RuntimeError("broken")
     except RuntimeError:
@@ -153,3 +153,16 @@ def test_an_exception_of_a_library_is_one_line(out: io.BytesIO) -> None:
 @pytest.mark.parametrize(("name", "snake"), [("VenueUp", "venue_up"), ("ChildCancelRejected", "child_cancel_rejected")])
 def test_snake_case(name: str, snake: str) -> None:
     assert snake_case(name) == snake
+
+
+def test_without_a_file_lines_go_to_standard_error(out: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    configure("info", "")
+    log_fact(FILLED)
+    assert json.loads(capfdbinary.readouterr().err)["event"] == "child_filled"
+
+
+def test_a_full_disk_costs_lines_and_raises_nothing(out: Path) -> None:
+    configure("info", "/dev/full")
+    for _ in range(1000):
+        log_fact(FILLED)
+    logging.getLogger("asyncio").error("unhandled")
