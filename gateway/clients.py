@@ -1,0 +1,49 @@
+"""Who may send orders, and in which words: one client is one FIX session of an EMS or OMS.
+
+What a client may use is data. Its config says which accounts, order types and times in force are allowed, and with
+which tags it names a strategy and its parameters; everything else in an order is refused with a reason.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from domain.fields import OrdType, TimeInForce
+from gateway.dialect import DIALECTS
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Tag = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One client. ValueError, which msgspec reports with the path of the key, where the keys contradict each other.
+
+    A client that can't send StrategyParametersGrp(957) names a tag for each parameter in `parameter_tags`, as in
+    `{duration_s = 9101, slices = 9102}`.
+    """
+
+    name: Name  # the client's CompID
+    begin_string: str = "FIX.4.4"
+    accounts: tuple[Name, ...] = ()  # that the client may trade for
+    default_account: str = ""  # of an order without Account(1); "" where the client has to send it
+    heart_bt_int: Annotated[int, msgspec.Meta(ge=1)] = 30  # seconds
+    reset_on_logon: bool = False
+    strategy_tag: Tag = 847  # TargetStrategy
+    parameter_tags: dict[Name, Tag] = {}
+    # TargetStrategy(847) is an int in FIX 4.4, and 1000 upwards is for the two sides to agree on. A value that is not
+    # here is taken as the strategy's name.
+    strategy_codes: dict[str, str] = {"1000": "sweep", "1001": "twap"}
+    default_strategy: Name = "sweep"
+    ord_types: tuple[OrdType, ...] = (OrdType.MARKET, OrdType.LIMIT)
+    time_in_forces: tuple[TimeInForce, ...] = (TimeInForce.DAY, TimeInForce.IMMEDIATE_OR_CANCEL)
+
+    def __post_init__(self) -> None:
+        if self.begin_string not in DIALECTS:
+            raise ValueError(f"begin_string {self.begin_string!r} is none of {', '.join(DIALECTS)}")
+        if not self.accounts:
+            raise ValueError(f"accounts of client {self.name!r} is empty: it could not send any order")
+        if self.default_account and self.default_account not in self.accounts:
+            raise ValueError(f"default_account {self.default_account!r} is none of {', '.join(self.accounts)}")
+        tags = [self.strategy_tag, *self.parameter_tags.values()]
+        if len(set(tags)) < len(tags):
+            raise ValueError(f"a tag is used twice: strategy_tag {self.strategy_tag}, parameter_tags {tags[1:]}")

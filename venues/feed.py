@@ -1,0 +1,159 @@
+"""Market data: what a venue or a dealer shows becomes updates of the market view.
+
+This is the hottest way into the process, so it reads the fields of the message itself and builds nothing in between.
+A bad entry raises FieldError and the whole message counts for nothing: half an update would leave a book that never
+was.
+"""
+
+from domain.fields import Side
+from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
+from fix.errors import FieldError, SessionRejectReason
+from fix.message import Message
+from fix.messages import MarketDataRequest
+from fix.values import read_px, read_qty, read_timestamp
+
+SNAPSHOT_AND_UPDATES = "1"  # SubscriptionRequestType(263)
+FULL_BOOK = 0  # MarketDepth(264)
+INCREMENTAL = 1  # MDUpdateType(265)
+BID, OFFER, TRADE = "0", "1", "2"  # MDEntryType(269)
+NEW, CHANGE, DELETE = "0", "1", "2"  # MDUpdateAction(279)
+SIDES = {BID: Side.BUY, OFFER: Side.SELL}
+AGGRESSORS = {None: None, "1": Side.BUY, "2": Side.SELL}  # TradeCondition(277), as the venues here use it
+
+# A streamed quote is replaced many times a second: one that names no end is believed for this long.
+QUOTE_LIFE_NS = 1_000_000_000
+NAMES = {
+    55: "Symbol",
+    62: "ValidUntilTime",
+    117: "QuoteID",
+    132: "BidPx",
+    133: "OfferPx",
+    134: "BidSize",
+    135: "OfferSize",
+    269: "MDEntryType",
+    270: "MDEntryPx",
+    271: "MDEntrySize",
+    277: "TradeCondition",
+    279: "MDUpdateAction",
+}
+
+Entry = dict[int, str]
+
+
+def subscription(symbols: tuple[str, ...], md_req_id: str) -> MarketDataRequest:
+    """Books, quotes and trades of `symbols`: all there is now, and from then on what changes."""
+    return MarketDataRequest(
+        md_req_id=md_req_id,
+        subscription_request_type=SNAPSHOT_AND_UPDATES,
+        market_depth=FULL_BOOK,
+        md_update_type=INCREMENTAL,
+        md_entry_types=(BID, OFFER, TRADE),
+        symbols=symbols,
+    )
+
+
+def to_updates(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
+    """The updates in a MarketDataIncrementalRefresh(X), -SnapshotFullRefresh(W) or Quote(S); [] for other messages."""
+    match message.msg_type:
+        case "X":
+            return [_change(entry, venue) for entry in message.group(268)]
+        case "W":
+            return [_snapshot(message, venue)]
+        case "S":
+            return [_quote(message, venue, now_ns)]
+    return []
+
+
+def _change(entry: Entry, venue: str) -> MarketUpdate:
+    symbol = entry.get(55)
+    if not symbol:
+        raise _missing(55)
+    entry_type = entry.get(269)
+    side = SIDES.get(entry_type)
+    px = _px(entry.get(270), 270)
+    if side is not None:
+        action = entry.get(279)
+        if action == DELETE:
+            return LevelChange(venue, symbol, side, px, 0)
+        if action not in (NEW, CHANGE):
+            raise _incorrect(279, action)
+        return LevelChange(venue, symbol, side, px, _qty(entry.get(271), 271))
+    if entry_type != TRADE:
+        raise _incorrect(269, entry_type)
+    aggressor = entry.get(277)
+    if aggressor not in AGGRESSORS:
+        raise _incorrect(277, aggressor)
+    return TradePrinted(venue, symbol, px, _qty(entry.get(271), 271), AGGRESSORS[aggressor])
+
+
+def _snapshot(message: Message, venue: str) -> BookSnapshot:
+    """The book alone: a trade in a snapshot is one that was printed before."""
+    symbol = message.get(55)
+    if not symbol:
+        raise _missing(55)
+    levels: dict[str, list[tuple[int, int]]] = {BID: [], OFFER: [], TRADE: []}
+    for entry in message.group(268):
+        entry_type = entry.get(269)
+        if entry_type not in levels:
+            raise _incorrect(269, entry_type)
+        levels[entry_type].append((_px(entry.get(270), 270), _qty(entry.get(271), 271)))
+    return BookSnapshot(venue, symbol, tuple(sorted(levels[BID], reverse=True)), tuple(sorted(levels[OFFER])))
+
+
+def _quote(message: Message, venue: str, now_ns: int) -> DealerQuoted:
+    """A side without a price or a size is not quoted."""
+    symbol, quote_id, valid_until = message.get(55), message.get(117), message.get(62)
+    if not symbol:
+        raise _missing(55)
+    if not quote_id:
+        raise _missing(117)
+    try:
+        valid_until_ns = read_timestamp(valid_until) if valid_until else now_ns + QUOTE_LIFE_NS
+    except ValueError:
+        raise _malformed(62, valid_until, "a UTC timestamp") from None
+    bid_px, bid_qty = _quoted(message, 132, 134)
+    ask_px, ask_qty = _quoted(message, 133, 135)
+    return DealerQuoted(venue, symbol, quote_id, bid_px, bid_qty, ask_px, ask_qty, valid_until_ns)
+
+
+def _quoted(message: Message, px_tag: int, qty_tag: int) -> tuple[int, int]:
+    px = _px(message.get(px_tag) or "0", px_tag)
+    qty = _qty(message.get(qty_tag) or "0", qty_tag)
+    return (px, qty) if px and qty else (0, 0)
+
+
+def _px(text: str | None, tag: int) -> int:
+    if text is None:
+        raise _missing(tag)
+    try:
+        px = read_px(text)
+    except ValueError:
+        raise _malformed(tag, text, "a price with at most 4 decimals") from None
+    if px < 0:
+        raise _incorrect(tag, text)
+    return px
+
+
+def _qty(text: str | None, tag: int) -> int:
+    if text is None:
+        raise _missing(tag)
+    try:
+        return read_qty(text)
+    except ValueError:
+        raise _malformed(tag, text, "a whole number of shares, 0 or above") from None
+
+
+def _missing(tag: int) -> FieldError:
+    return FieldError(tag, None, SessionRejectReason.REQUIRED_TAG_MISSING, f"{NAMES[tag]}({tag}) is missing")
+
+
+def _malformed(tag: int, value: str | None, expected: str) -> FieldError:
+    text = f"{NAMES[tag]}({tag})={value} is not {expected}"
+    return FieldError(tag, value, SessionRejectReason.INCORRECT_DATA_FORMAT, text)
+
+
+def _incorrect(tag: int, value: str | None) -> FieldError:
+    if value is None:
+        return _missing(tag)
+    text = f"{NAMES[tag]}({tag})={value} is not one of the values understood here"
+    return FieldError(tag, value, SessionRejectReason.VALUE_INCORRECT, text)

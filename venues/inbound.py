@@ -1,0 +1,205 @@
+"""What a venue says of our orders: each message becomes facts about a child, and none of it is ever dropped.
+
+Reports are read leniently, field by field, because a fill that we refuse for a field that we don't need is still a
+fill: what can't be understood becomes ExecutionUnknown, which the engine records and alarms. Reasons that we have no
+name for become OTHER, with the venue's own words beside them.
+"""
+
+from collections.abc import Callable
+
+from domain.facts import (
+    AnyFact,
+    ChildAcknowledged,
+    ChildCanceled,
+    ChildCancelRejected,
+    ChildExpired,
+    ChildFilled,
+    ChildRejected,
+    ChildStatus,
+    ExecutionUnknown,
+)
+from domain.fields import CxlRejReason, ExecType, LastLiquidityInd, OrdRejReason, OrdStatus
+from domain.prices import px_from_text, qty_from_text
+from fix.message import Message
+
+
+def to_facts(message: Message, venue: str, now_ns: int, refused: Message | None = None) -> list[AnyFact]:
+    """The facts in an ExecutionReport, OrderCancelReject, BusinessMessageReject or Reject of `venue`.
+
+    `refused` is our own message that a reject refers to by RefSeqNum(45), where the caller still has it: a Reject(3)
+    says nothing else of the order that it turned down.
+    """
+    match message.msg_type:
+        case "8":
+            return _execution_report(message, venue, now_ns)
+        case "9":
+            return [_cancel_rejected(message, venue, now_ns)]
+        case "3" | "j":
+            return [_refused(message, venue, now_ns, refused)]
+    return [_unknown(message, venue, now_ns, f"MsgType(35)={message.msg_type} is not expected from a venue")]
+
+
+def _execution_report(message: Message, venue: str, now_ns: int) -> list[AnyFact]:
+    child_id = _child_id(message)
+    if not child_id:
+        return [_unknown(message, venue, now_ns, "ClOrdID(11) is missing")]
+    try:
+        fact = _reader(message)(message, child_id, venue, now_ns)
+    except _Senseless as senseless:
+        return [_unknown(message, venue, now_ns, str(senseless))]
+    return [] if fact is None else [fact]
+
+
+class _Senseless(Exception):  # noqa: N818 - it describes the report
+    """A report that can't be what it claims to be."""
+
+
+def _acknowledged(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    return ChildAcknowledged(at_ns=now_ns, child_id=child_id, venue_order_id=message.get(37) or "")
+
+
+def _filled(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    get = message.get
+    exec_id = get(17)
+    if not exec_id or exec_id == "0":
+        raise _Senseless(f"a fill needs an ExecID(17), got {exec_id!r}")
+    return ChildFilled(
+        at_ns=now_ns,
+        child_id=child_id,
+        venue=venue,
+        exec_id=exec_id,
+        last_qty=_above_zero(message, 32, "LastQty", qty_from_text),
+        last_px=_above_zero(message, 31, "LastPx", px_from_text),
+        liquidity=LIQUIDITY.get(get(851) or "", LastLiquidityInd.REMOVED),  # not told: reckon with the dearer
+    )
+
+
+def _canceled(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    return ChildCanceled(at_ns=now_ns, child_id=child_id, text=message.get(58) or "")
+
+
+def _expired(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    return ChildExpired(at_ns=now_ns, child_id=child_id, text=message.get(58) or "")
+
+
+def _rejected(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    return ChildRejected(
+        at_ns=now_ns,
+        child_id=child_id,
+        reason=ORD_REJ_REASONS.get(message.get(103) or "", OrdRejReason.OTHER),
+        text=message.get(58) or "",
+    )
+
+
+def _status(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    get = message.get
+    try:
+        ord_status = OrdStatus(get(39) or "")
+    except ValueError:
+        raise _Senseless(f"OrdStatus(39)={get(39)} is not known") from None
+    try:
+        cum_qty = qty_from_text(get(14) or "0")
+    except ValueError as error:
+        raise _Senseless(f"CumQty(14): {error}") from None
+    return ChildStatus(at_ns=now_ns, child_id=child_id, ord_status=ord_status, cum_qty=cum_qty)
+
+
+def _pending(message: Message, child_id: str, venue: str, now_ns: int) -> None:
+    """The venue got the request; what it makes of it comes in another report."""
+
+
+Reader = Callable[[Message, str, str, int], AnyFact | None]
+READERS: dict[str, Reader] = {
+    ExecType.NEW: _acknowledged,
+    ExecType.PARTIAL_FILL: _filled,
+    ExecType.FILL: _filled,
+    ExecType.TRADE: _filled,
+    ExecType.CANCELED: _canceled,
+    ExecType.REJECTED: _rejected,
+    ExecType.EXPIRED: _expired,
+    ExecType.DONE_FOR_DAY: _expired,
+    ExecType.ORDER_STATUS: _status,
+    ExecType.PENDING_NEW: _pending,
+    ExecType.PENDING_CANCEL: _pending,
+    ExecType.PENDING_REPLACE: _pending,
+}
+EXEC_TYPES = {item.value: item for item in ExecType}
+LIQUIDITY = {item.value: item for item in LastLiquidityInd}
+ORD_REJ_REASONS = {item.value: item for item in OrdRejReason}
+CXL_REJ_REASONS = {item.value: item for item in CxlRejReason}
+
+
+def _reader(message: Message) -> Reader:
+    # FIX.4.2 says by ExecTransType(20) what later versions say by ExecType(150): 0 new, 3 status.
+    trans_type, exec_type = message.get(20) or "0", message.get(150) or ""
+    if trans_type == "3":
+        return _status
+    if trans_type != "0":
+        raise _Senseless(f"ExecTransType(20)={trans_type} is not handled")
+    reader = READERS.get(exec_type)
+    if reader is None:
+        raise _Senseless(f"ExecType(150)={exec_type} is not {'handled' if exec_type in EXEC_TYPES else 'known'}")
+    return reader
+
+
+def _cancel_rejected(message: Message, venue: str, now_ns: int) -> AnyFact:
+    child_id = message.get(41)
+    if not child_id:
+        return _unknown(message, venue, now_ns, "OrderCancelReject without OrigClOrdID(41)")
+    return ChildCancelRejected(
+        at_ns=now_ns,
+        child_id=child_id,
+        reason=CXL_REJ_REASONS.get(message.get(102) or "", CxlRejReason.OTHER),
+        text=message.get(58) or "",
+    )
+
+
+def _refused(message: Message, venue: str, now_ns: int, refused: Message | None) -> AnyFact:
+    msg_type = refused.msg_type if refused else message.get(372)
+    words = f"{'Reject(3)' if message.msg_type == '3' else 'BusinessMessageReject(j)'} of our message "
+    words += f"{message.get(45)} ({msg_type or 'unknown type'}): {message.get(58) or 'no reason given'}"
+    if msg_type == "D":
+        child_id = (refused.get(11) if refused else None) or message.get(379)
+        if child_id:
+            return ChildRejected(at_ns=now_ns, child_id=child_id, reason=OrdRejReason.OTHER, text=words)
+    elif msg_type == "F" and refused and refused.get(41):
+        child_id = refused.get(41) or ""
+        return ChildCancelRejected(at_ns=now_ns, child_id=child_id, reason=CxlRejReason.OTHER, text=words)
+    return _unknown(message, venue, now_ns, words)
+
+
+def _child_id(message: Message) -> str:
+    # The answers to a cancel carry the request's ClOrdID(11) and name the order by OrigClOrdID(41).
+    return message.get(41) or message.get(11) or ""
+
+
+def _above_zero(message: Message, tag: int, name: str, read: Callable[[str], int]) -> int:
+    text = message.get(tag)
+    if text is None:
+        raise _Senseless(f"a fill needs {name}({tag})")
+    try:
+        value = read(text)
+    except ValueError as error:
+        raise _Senseless(f"{name}({tag}): {error}") from None
+    if value <= 0:
+        raise _Senseless(f"{name}({tag})={text} is not above 0")
+    return value
+
+
+def _unknown(message: Message, venue: str, now_ns: int, text: str) -> AnyFact:
+    return ExecutionUnknown(
+        at_ns=now_ns,
+        venue=venue,
+        child_id=_child_id(message) or message.get(379) or "",
+        exec_id=message.get(17) or "",
+        last_qty=_or_zero(message.get(32), qty_from_text),
+        last_px=_or_zero(message.get(31), px_from_text),
+        text=text,
+    )
+
+
+def _or_zero(text: str | None, read: Callable[[str], int]) -> int:
+    try:
+        return read(text) if text else 0
+    except ValueError:
+        return 0
