@@ -1,0 +1,203 @@
+"""One lit book: price levels, each a queue in time priority, and the consolidated best of several books.
+
+A background order is a `Resting` without an owner and costs nothing more; a client's order is a `Resting` that points
+to it and stands in the same queue, so it is filled when everything ahead of it is gone and never before. Every change
+of a displayed level and every trade is published at once, ours like all others.
+"""
+
+from bisect import bisect_left, insort
+
+from domain.fields import LastLiquidityInd, Side
+from domain.market import BookSnapshot, LevelChange, TradePrinted
+from simulators.orders import Order, Publisher
+
+BUY = Side.BUY
+SELL = Side.SELL
+
+
+class Resting:
+    """One order's place in a queue. `order` is None for the background."""
+
+    __slots__ = ("order", "qty")
+
+    def __init__(self, qty: int, order: Order | None = None) -> None:
+        self.qty = qty
+        self.order = order
+
+
+class Level:
+    """One price: its orders in time priority and their sum."""
+
+    __slots__ = ("qty", "queue")
+
+    def __init__(self) -> None:
+        self.qty = 0
+        self.queue: list[Resting] = []
+
+
+class BookSide:
+    """The levels of one side. `keys` ascends towards the best price: the price of a bid, minus the price of an ask."""
+
+    __slots__ = ("best_px", "count", "keys", "levels", "side", "sign")
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self.sign = side.sign
+        self.levels: dict[int, Level] = {}
+        self.keys: list[int] = []
+        self.best_px = 0  # 0: empty
+        self.count = 0  # resting orders
+
+    def open_level(self, px: int) -> Level:
+        level = self.levels[px] = Level()
+        insort(self.keys, px * self.sign)
+        self.best_px = self.keys[-1] * self.sign
+        return level
+
+    def drop_level(self, px: int) -> None:
+        del self.levels[px]
+        del self.keys[bisect_left(self.keys, px * self.sign)]
+        self.best_px = self.keys[-1] * self.sign if self.keys else 0
+
+    def depth(self) -> tuple[tuple[int, int], ...]:
+        """[(px, qty)], the best first."""
+        return tuple((key * self.sign, self.levels[key * self.sign].qty) for key in reversed(self.keys))
+
+
+class Book:
+    """The book of one symbol at one venue. It matches; whether an order may come in is the venue's business."""
+
+    __slots__ = ("_publisher", "asks", "bids", "owned", "symbol", "venue")
+
+    def __init__(self, symbol: str, publisher: Publisher) -> None:
+        self.symbol = symbol
+        self.venue = publisher.venue
+        self.bids = BookSide(BUY)
+        self.asks = BookSide(SELL)
+        self.owned: dict[str, Resting] = {}  # clients' resting orders by OrderID
+        self._publisher = publisher
+
+    def add(self, book_side: BookSide, px: int, resting: Resting, at_ns: int) -> None:
+        """Put an order at the end of the queue at its price; the caller has made sure that it does not cross."""
+        level = book_side.levels.get(px) or book_side.open_level(px)
+        level.queue.append(resting)
+        level.qty += resting.qty
+        book_side.count += 1
+        if resting.order is not None:
+            self.owned[resting.order.order_id] = resting
+        self._level_changed(book_side, px, level.qty, at_ns)
+
+    def reduce(self, book_side: BookSide, px: int, resting: Resting, qty: int, at_ns: int) -> None:
+        """Take `qty` shares out of a resting order without a trade; it leaves the queue when nothing is left."""
+        level = book_side.levels[px]
+        resting.qty -= qty
+        level.qty -= qty
+        if not resting.qty:
+            level.queue.remove(resting)
+            self._gone(book_side, resting)
+            if not level.queue:
+                book_side.drop_level(px)
+        self._level_changed(book_side, px, level.qty, at_ns)
+
+    def withdraw_background(self, book_side: BookSide, px: int, at_ns: int) -> None:
+        """Every background order at a price is cancelled; clients' orders stay."""
+        level = book_side.levels[px]
+        kept = [resting for resting in level.queue if resting.order is not None]
+        book_side.count -= len(level.queue) - len(kept)
+        level.queue = kept
+        level.qty = sum(resting.qty for resting in kept)
+        if not kept:
+            book_side.drop_level(px)
+        self._level_changed(book_side, px, level.qty, at_ns)
+
+    def take(self, side: Side, qty: int, limit_px: int, at_ns: int, taker: Order | None = None) -> int:
+        """Match an aggressor of `side` against the opposite queues up to its limit (0: none); the shares it got."""
+        buying = side is BUY
+        book_side = self.asks if buying else self.bids
+        left = qty
+        while left and book_side.keys:
+            px = book_side.best_px
+            if limit_px and (px > limit_px if buying else px < limit_px):
+                break
+            left -= self._take_level(book_side, px, left, at_ns, taker)
+        return qty - left
+
+    def _take_level(self, book_side: BookSide, px: int, wanted: int, at_ns: int, taker: Order | None) -> int:
+        level = book_side.levels[px]
+        queue = level.queue
+        left = wanted
+        while left and queue:
+            resting = queue[0]
+            qty = min(left, resting.qty)
+            left -= qty
+            self.execute(book_side, resting, px, qty, at_ns, taker)
+            level.qty -= qty
+            if not resting.qty:
+                del queue[0]
+                self._gone(book_side, resting)
+        if not queue:
+            book_side.drop_level(px)
+        self._level_changed(book_side, px, level.qty, at_ns)
+        return wanted - left
+
+    def execute(
+        self, book_side: BookSide, resting: Resting, px: int, qty: int, at_ns: int, taker: Order | None
+    ) -> None:
+        """One execution between a resting order and an aggressor: both owners hear of it, and it is printed."""
+        resting.qty -= qty
+        publisher = self._publisher
+        if taker is not None:
+            publisher.trade(at_ns, taker, qty, px, LastLiquidityInd.REMOVED)
+        if resting.order is not None:
+            publisher.trade(at_ns, resting.order, qty, px, LastLiquidityInd.ADDED)
+        aggressor = SELL if book_side.side is BUY else BUY
+        publisher.events.append((self.venue, at_ns, TradePrinted(self.venue, self.symbol, px, qty, aggressor)))
+
+    def snapshot(self) -> BookSnapshot:
+        return BookSnapshot(self.venue, self.symbol, self.bids.depth(), self.asks.depth())
+
+    def _gone(self, book_side: BookSide, resting: Resting) -> None:
+        book_side.count -= 1
+        if resting.order is not None:
+            del self.owned[resting.order.order_id]
+
+    def _level_changed(self, book_side: BookSide, px: int, qty: int, at_ns: int) -> None:
+        self._publisher.events.append(
+            (self.venue, at_ns, LevelChange(self.venue, self.symbol, book_side.side, px, qty))
+        )
+
+
+class Reference:
+    """One symbol over all lit books: the best bid and offer that the dark and the dealers go by."""
+
+    __slots__ = ("books", "halted")
+
+    def __init__(self) -> None:
+        self.books: list[Book] = []
+        self.halted = False
+
+    @property
+    def bid_px(self) -> int:
+        """Best bid over all books, 0 if there is none."""
+        best_px = 0
+        for book in self.books:
+            px = book.bids.best_px
+            if px > best_px:
+                best_px = px
+        return best_px
+
+    @property
+    def ask_px(self) -> int:
+        """Best offer over all books, 0 if there is none."""
+        best_px = 0
+        for book in self.books:
+            px = book.asks.best_px
+            if px and (px < best_px or not best_px):
+                best_px = px
+        return best_px
+
+    @property
+    def mid2_px(self) -> int:
+        """Twice the midpoint; 0 while there is none to go by: a side is empty, the books are crossed, or a halt."""
+        bid_px, ask_px = self.bid_px, self.ask_px
+        return bid_px + ask_px if bid_px and bid_px <= ask_px and not self.halted else 0

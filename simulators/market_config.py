@@ -1,0 +1,185 @@
+"""What a simulated market consists of: symbols, and venues of three kinds. Data only; the seed is not part of it.
+
+Rates are per second, prices Px (1e-4 of a currency unit), quantities shares, durations nanoseconds unless a name says
+otherwise. Every number has one meaning for all venues of its kind, so that two venues differ by numbers alone.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from domain.fields import VenueKind
+
+
+class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    symbol: str
+    start_px: int
+    tick_px: int = 100
+    lot_qty: int = 100
+    daily_volatility: float = 0.018  # standard deviation of the log return over a session of 6.5 hours
+    events_per_second: float = 10.0  # orders, cancels and trades on a lit venue with flow share 1
+    half_spread_ticks: float = 0.5  # what a liquidity provider keeps from the efficient price, beside rounding to ticks
+    mean_lots: float = 2.0  # of an order
+    orders_per_side: int = 24  # resting on one side of a book with depth factor 1
+    depth_ticks: float = 3.0  # mean distance of a new order behind the fair price
+    taker_share: float = 0.05  # of the events: uninformed orders that take
+    pressure_drift: float = 0.15  # drift per second under full pressure, in one-second standard deviations
+
+
+class LitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="lit"):
+    """A displayed book with price-time priority."""
+
+    name: str
+    flow_share: float = 1.0  # event rate relative to the symbol's
+    depth_factor: float = 1.0  # resting orders relative to the symbol's
+
+    @property
+    def kind(self) -> VenueKind:
+        return VenueKind.LIT
+
+
+class DarkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="dark"):
+    """A midpoint cross of hidden orders."""
+
+    name: str
+    arrivals_per_second: float = 0.4  # moments when a contra may come, per symbol
+    empty_share: float = 0.5  # share of those moments when none comes (zero inflation)
+    mean_lots: float = 6.0
+    size_tail: float = 1.4  # Pareto exponent of sizes; smaller is heavier
+    min_qty_share: float = 0.3  # contras that insist on half their size in one execution
+    informed_share: float = 0.3  # contras on the side of the coming drift
+    mean_life_ns: int = 8_000_000_000
+
+    @property
+    def kind(self) -> VenueKind:
+        return VenueKind.DARK
+
+
+class DealerConfig(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="dealer"
+):
+    """A dealer who streams two-sided quotes and takes a last look before filling."""
+
+    name: str
+    half_spread_ticks: float = 1.5
+    half_spread_bps: float = 0.5  # added to the ticks
+    quote_interval_ns: int = 500_000_000
+    validity_ns: int = 2_000_000_000
+    max_lots: int = 20  # shown on each side
+    hold_ns: int = 40_000_000  # last look
+    tolerance_bps: float = 0.5  # a larger move against the dealer during the hold declines
+    clients_per_second: float = 0.2  # trades of the dealer with others, per symbol
+    informed_share: float = 0.2  # of those, on the side of the coming drift
+    skew_ticks: float = 1.5  # quote shift at full inventory
+    inventory_lots: int = 100  # "full"
+    inventory_half_life_ns: int = 60_000_000_000  # how fast the dealer hedges
+
+    @property
+    def kind(self) -> VenueKind:
+        return VenueKind.DEALER
+
+
+VenueConfig = LitConfig | DarkConfig | DealerConfig
+
+
+class MarketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    symbols: tuple[SymbolConfig, ...]
+    venues: tuple[VenueConfig, ...]
+
+    def __post_init__(self) -> None:
+        for what, names in (
+            ("symbol", [symbol.symbol for symbol in self.symbols]),
+            ("venue", [venue.name for venue in self.venues]),
+        ):
+            if not names:
+                raise ValueError(f"no {what} in the market")
+            if twice := _repeated(names):
+                raise ValueError(f"{what} {twice!r} is there twice")
+        if not any(isinstance(venue, LitConfig) for venue in self.venues):
+            raise ValueError("no lit venue in the market: nothing would make a price")
+
+
+def _repeated(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
+
+
+def default_symbols() -> tuple[SymbolConfig, ...]:
+    """Five invented shares, from a liquid one whose tick is large to a volatile one with a wide spread."""
+    return (
+        SymbolConfig(
+            symbol="ALFA",
+            start_px=24_5000,
+            daily_volatility=0.016,
+            half_spread_ticks=0.0,
+            mean_lots=5.0,
+            orders_per_side=40,
+            depth_ticks=2.5,
+        ),
+        SymbolConfig(
+            symbol="BRVO",
+            start_px=52_0000,
+            daily_volatility=0.014,
+            half_spread_ticks=0.2,
+            mean_lots=3.0,
+            orders_per_side=32,
+            depth_ticks=2.5,
+        ),
+        SymbolConfig(symbol="CHRL", start_px=98_0000, daily_volatility=0.016, half_spread_ticks=0.6, mean_lots=2.0),
+        SymbolConfig(
+            symbol="DLTA",
+            start_px=147_0000,
+            daily_volatility=0.018,
+            half_spread_ticks=1.0,
+            mean_lots=1.8,
+            orders_per_side=20,
+        ),
+        SymbolConfig(
+            symbol="ECHO",
+            start_px=212_0000,
+            daily_volatility=0.018,
+            half_spread_ticks=1.5,
+            mean_lots=1.5,
+            orders_per_side=18,
+            depth_ticks=4.0,
+        ),
+    )
+
+
+def default_venues() -> tuple[VenueConfig, ...]:
+    """Three lit books, two dark crosses and two dealers. CLIP is the inverted one: it pays takers, so its queue is short."""
+    return (
+        LitConfig(name="ARGO", flow_share=1.15, depth_factor=1.2),
+        LitConfig(name="BRIG", flow_share=1.0),
+        LitConfig(name="CLIP", flow_share=0.85, depth_factor=0.7),
+        DarkConfig(name="DUSK"),
+        DarkConfig(
+            name="EBBT",
+            arrivals_per_second=0.2,
+            empty_share=0.6,
+            mean_lots=15.0,
+            size_tail=1.2,
+            min_qty_share=0.6,
+            informed_share=0.15,
+        ),
+        DealerConfig(name="FORD"),
+        DealerConfig(
+            name="GALE",
+            half_spread_ticks=1.0,
+            half_spread_bps=0.3,
+            quote_interval_ns=250_000_000,
+            validity_ns=1_000_000_000,
+            max_lots=10,
+            hold_ns=120_000_000,
+            tolerance_bps=0.2,
+        ),
+    )
+
+
+def default_market() -> MarketConfig:
+    """The market of the demo and of the training runs."""
+    return MarketConfig(symbols=default_symbols(), venues=default_venues())
