@@ -20,12 +20,12 @@ class _Account:
 
 
 @dataclass(slots=True)
-class _Child:
+class _OpenChild:
     account: _Account
     symbol: str
     sign: int
     px: int
-    leaves_qty: int  # 0 when it ended
+    leaves_qty: int
 
 
 class Exposure:
@@ -33,7 +33,7 @@ class Exposure:
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
-        self._children: dict[str, _Child] = {}  # ended ones too: a late fill needs its account
+        self._children: dict[str, _OpenChild] = {}
         self.firm_gross_px = 0
 
     def gross_px(self, account: str) -> int:
@@ -60,23 +60,25 @@ class Exposure:
 
     def apply_submitted(self, child_id: str, account: str, symbol: str, side: Side, qty: int, px: int) -> None:
         known = self._account(account)
-        self._children[child_id] = _Child(known, symbol, side.sign, px, qty)
+        self._children[child_id] = _OpenChild(known, symbol, side.sign, px, qty)
         known.open_qty[symbol, side.sign] += qty
         self._change(known, qty * px)
 
-    def apply_filled(self, child_id: str, last_qty: int, last_px: int) -> None:
-        child = self._children[child_id]
-        self._close(child, min(last_qty, child.leaves_qty))  # an overfill closes no more than was open
-        account, symbol = child.account, child.symbol
-        account.position_qty[symbol] += child.sign * last_qty
-        held_px = abs(account.position_qty[symbol]) * last_px
-        self._change(account, held_px - account.held_px[symbol])
-        account.held_px[symbol] = held_px
+    def apply_filled(self, child_id: str, account: str, symbol: str, side: Side, last_qty: int, last_px: int) -> None:
+        child = self._children.get(child_id)
+        if child is not None:
+            self._close(child_id, child, min(last_qty, child.leaves_qty))
+        known = self._account(account)
+        known.position_qty[symbol] += side.sign * last_qty
+        held_px = abs(known.position_qty[symbol]) * last_px
+        self._change(known, held_px - known.held_px[symbol])
+        known.held_px[symbol] = held_px
 
     def apply_ended(self, child_id: str) -> None:
-        """The venue ended the child: rejected, canceled or expired."""
-        child = self._children[child_id]
-        self._close(child, child.leaves_qty)
+        """The child can't fill any more: rejected, canceled, expired or never sent."""
+        child = self._children.get(child_id)
+        if child is not None:
+            self._close(child_id, child, child.leaves_qty)
 
     def _account(self, account: str) -> _Account:
         known = self._accounts.get(account)
@@ -88,7 +90,9 @@ class Exposure:
         account.gross_px += px
         self.firm_gross_px += px
 
-    def _close(self, child: _Child, qty: int) -> None:
+    def _close(self, child_id: str, child: _OpenChild, qty: int) -> None:
         child.leaves_qty -= qty
         child.account.open_qty[child.symbol, child.sign] -= qty
         self._change(child.account, -qty * child.px)
+        if not child.leaves_qty:
+            del self._children[child_id]

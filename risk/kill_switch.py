@@ -1,6 +1,5 @@
 """What an operator has stopped. A set scope blocks new orders; cancels always pass, so they never ask here."""
 
-from domain.facts import KillSwitchReleased, KillSwitchSet
 from domain.fields import OrdRejReason
 from risk.reject import Reject
 
@@ -17,11 +16,11 @@ class KillSwitch:
     def __init__(self) -> None:
         self.scopes: dict[str, tuple[str, str]] = {}  # scope -> (set by, why)
 
-    def apply_set(self, fact: KillSwitchSet) -> None:
-        self.scopes[fact.scope] = (fact.by, fact.text)
+    def apply_set(self, scope: str, by: str, text: str) -> None:
+        self.scopes[scope] = (by, text)
 
-    def apply_released(self, fact: KillSwitchReleased) -> None:
-        self.scopes.pop(fact.scope, None)
+    def apply_released(self, scope: str) -> None:
+        self.scopes.pop(scope, None)
 
     def blocks(
         self, *, client: str = "", account: str = "", venue: str = "", strategy: str = "", symbol: str = ""
