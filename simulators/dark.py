@@ -7,7 +7,6 @@ that rest.
 """
 
 from math import log
-from typing import Never
 
 from domain.fields import LastLiquidityInd
 from domain.market import MarketUpdate, TradePrinted
@@ -113,7 +112,6 @@ class DarkVenue:
 
     def __init__(self, pools: dict[str, DarkPool], ticks: dict[str, int], publisher: Publisher) -> None:
         self.pools = pools
-        self.sleepers: tuple[Never, ...] = ()
         self._ticks = ticks
         self._publisher = publisher
 

@@ -180,7 +180,6 @@ class DealerVenue:
     def __init__(self, config: DealerConfig, desks: dict[str, DealerDesk], publisher: Publisher) -> None:
         self.desks = desks
         self.last_look = LastLook(config, desks, publisher)
-        self.sleepers = [self.last_look]
         self._publisher = publisher
 
     def submit(self, order: Order, at_ns: int) -> None:

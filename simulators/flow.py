@@ -209,7 +209,7 @@ class LitFlow:
             book.add(bids if bidding else asks, px, Resting(self._size(u_size)), at_ns)
 
     def _fair_px(self, bidding: bool, u_width: float) -> int:
-        """The best price at which a provider quotes: the efficient price less (plus) the half spread, outward to a tick."""
+        """A provider's best price: the efficient price less (plus) the half spread, rounded outward to a tick."""
         tick = self._tick
         half_spread = self._half_spread * (0.5 + u_width) * tick
         if bidding:

@@ -1,7 +1,5 @@
 """A lit venue's order entry: what may come into a book, and what is said of what comes back."""
 
-from typing import Never
-
 from domain.market import MarketUpdate
 from simulators.book import Book, Reference, Resting
 from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected
@@ -14,13 +12,12 @@ class LitVenue:
         self, books: dict[str, Book], ticks: dict[str, int], references: dict[str, Reference], publisher: Publisher
     ) -> None:
         self.books = books
-        self.sleepers: tuple[Never, ...] = ()
         self._ticks = ticks
         self._references = references
         self._publisher = publisher
 
     def submit(self, order: Order, at_ns: int) -> None:
-        """Publishes Accepted and what the order met, or Rejected. What an immediate or market order leaves is canceled."""
+        """Publishes Accepted and what the order met, or Rejected; an immediate or market order ends canceled."""
         publish = self._publisher.publish
         if text := self._refusal(order):
             publish(at_ns, Rejected(order, text))

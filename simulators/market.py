@@ -5,7 +5,7 @@ then by their fixed number, so the sequence of events depends on the seed and on
 else: not on how time is cut into steps, and not on whether the clock is real.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from random import Random
 from typing import Any, Protocol
@@ -30,9 +30,7 @@ class Process(Protocol):
 
 
 class Venue(Protocol):
-    """Where orders go; what comes of them is published. `sleepers` are the processes that an order may wake."""
-
-    sleepers: Sequence[Process]
+    """Where orders go. What comes of them is published, in order."""
 
     def submit(self, order: Order, at_ns: int) -> None: ...
 
@@ -55,9 +53,9 @@ class Market:
         self.latents = {symbol.symbol: self._latent(symbol) for symbol in config.symbols}
         self._events: list[TimedEvent] = []
         self._processes: list[Process] = []
+        self._sleepers: dict[str, int] = {}  # the process of a venue that an order may wake
         self._build()
         self._events.clear()  # what stands in the books at the start is for `snapshot` to say
-        self._numbers = {id(process): number for number, process in enumerate(self._processes)}
         # The last entry keeps the heap from ever being empty.
         self._heap = [(p.next_ns, n) for n, p in enumerate(self._processes) if p.next_ns < NEVER] + [(NEVER, -1)]
         heapify(self._heap)
@@ -76,9 +74,7 @@ class Market:
         self._run(now_ns)
         order.received_ns = now_ns
         self.venues[venue].submit(order, now_ns)
-        for process in self.venues[venue].sleepers:
-            if process.next_ns < NEVER:
-                heappush(self._heap, (process.next_ns, self._numbers[id(process)]))
+        self._wake(venue)
         return self._take_events()
 
     def cancel(self, venue: str, order_id: str, now_ns: int) -> list[TimedEvent]:
@@ -105,6 +101,11 @@ class Market:
                 heapreplace(heap, (process.next_ns, number))
             else:
                 heappop(heap)
+
+    def _wake(self, venue: str) -> None:
+        number = self._sleepers.get(venue)
+        if number is not None and self._processes[number].next_ns < NEVER:
+            heappush(self._heap, (self._processes[number].next_ns, number))
 
     def _take_events(self) -> list[TimedEvent]:
         events = self._events[:]
@@ -148,7 +149,9 @@ class Market:
     def _dealer(self, config: DealerConfig, publisher: Publisher) -> Venue:
         desks = {name: DealerDesk(scene, config, publisher) for name, scene in self._scenes(config)}
         venue = DealerVenue(config, desks, publisher)
-        self._processes += [*desks.values(), venue.last_look]
+        self._processes += desks.values()
+        self._sleepers[config.name] = len(self._processes)
+        self._processes.append(venue.last_look)
         return venue
 
     def _scenes(self, venue: VenueConfig) -> Iterator[tuple[str, Scene]]:

@@ -151,7 +151,7 @@ def default_symbols() -> tuple[SymbolConfig, ...]:
 
 
 def default_venues() -> tuple[VenueConfig, ...]:
-    """Three lit books, two dark crosses and two dealers. CLIP is the inverted one: it pays takers, so its queue is short."""
+    """Three lit books, two dark crosses, two dealers. CLIP is the inverted one: it pays takers, so queues are short."""
     return (
         LitConfig(name="ARGO", flow_share=1.15, depth_factor=1.2),
         LitConfig(name="BRIG", flow_share=1.0),
