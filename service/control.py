@@ -1,0 +1,118 @@
+"""How an operator reaches a running daemon: a socket in its data directory, one JSON object a line, answered by one.
+
+    {"command": "kill", "scope": "venue:ARGO", "by": "ops", "text": "bad prices"}     -> {"ok": true}
+    {"command": "release", "scope": "venue:ARGO", "by": "ops"}                         -> {"ok": true}
+    {"command": "status"}                                                             -> {"ok": true, "status": {...}}
+    {"command": "kil"}                                                                -> {"ok": false, "error": "..."}
+
+The socket's file mode lets its owner in and nobody else; there is no other authentication.
+"""
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from domain.commands import OperatorCommand, ReleaseKillSwitch, SetKillSwitch
+from risk.kill_switch import SCOPE_KINDS, valid_scope
+
+MAX_LINE_BYTES = 16 * 1024
+ANSWER_TIMEOUT_S = 5.0
+
+
+class StatusQuery(msgspec.Struct, frozen=True):
+    """Asks how the daemon is; changes nothing."""
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    command: Literal["status", "kill", "release"]
+    scope: str = ""
+    by: str = ""
+    text: str = ""
+
+
+def parse(line: bytes) -> StatusQuery | OperatorCommand:
+    """What a line asks for; ValueError with the value and what was expected instead."""
+    try:
+        asked = msgspec.json.decode(line, type=_Line)
+    except msgspec.DecodeError as error:  # of which ValidationError is one
+        raise ValueError(f"{error}, in {line[:200]!r}") from None
+    if asked.command == "status":
+        return StatusQuery()
+    if not valid_scope(asked.scope):
+        kinds = ", ".join(f"{kind}:NAME" for kind in SCOPE_KINDS)
+        raise ValueError(f"scope {asked.scope!r} is none of firm, {kinds}")
+    if not asked.by:
+        raise ValueError(f"by is empty: who asks for {asked.command} {asked.scope}?")
+    if asked.command == "kill":
+        return SetKillSwitch(asked.scope, asked.by, asked.text)
+    return ReleaseKillSwitch(asked.scope, asked.by)
+
+
+def answer(
+    line: bytes, operate: Callable[[OperatorCommand], object], status: Callable[[], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Does what the line asks for and says so; a mistake in the line reaches neither function."""
+    try:
+        asked = parse(line)
+    except ValueError as error:
+        return {"ok": False, "error": str(error)}
+    if isinstance(asked, StatusQuery):
+        return {"ok": True, "status": status()}
+    operate(asked)
+    return {"ok": True}
+
+
+async def serve_control(
+    path: Path, operate: Callable[[OperatorCommand], object], status: Callable[[], Mapping[str, Any]]
+) -> asyncio.Server:
+    """Listens at `path` until closed; OSError where that can't be.
+
+    Whoever calls holds the lock of the data directory's journal, so a socket that is still there is a dead one's.
+    """
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            try:
+                while line := await reader.readline():
+                    writer.write(msgspec.json.encode(answer(line, operate, status)) + b"\n")
+                    await writer.drain()
+            except ValueError:  # what asyncio makes of a line over the limit
+                said = {"ok": False, "error": f"a line is over {MAX_LINE_BYTES} bytes"}
+                writer.write(msgspec.json.encode(said) + b"\n")
+            finally:
+                writer.close()
+
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()
+        listener.bind(str(path))
+        os.chmod(path, 0o600)  # before it listens, so that nobody can be in already
+        return await asyncio.start_unix_server(talk, sock=listener, limit=MAX_LINE_BYTES)
+    except BaseException as error:
+        listener.close()
+        if isinstance(error, OSError):
+            raise OSError(f"control socket {path}: {error.strerror or error}") from error
+        raise
+
+
+def ask(path: Path, line: Mapping[str, str]) -> dict[str, Any]:
+    """The answer of the daemon that listens at `path`; OSError in words for an operator where there is none."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            link.connect(str(path))
+            link.sendall(msgspec.json.encode(line) + b"\n")
+            with link.makefile("rb") as replies:
+                return msgspec.json.decode(replies.readline(), type=dict[str, Any])
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise OSError(f"no daemon listens at {path}") from None
+        except (OSError, msgspec.DecodeError) as error:
+            raise OSError(f"the daemon at {path} gave no answer: {error}") from error
