@@ -58,18 +58,21 @@ def _build(kind: Any, value: Any, key: str, mistakes: list[Mistake]) -> Any:
     where f raises ValueError.
     """
     inner, meta = (kind.__origin__, kind.__metadata__[0]) if get_origin(kind) is Annotated else (kind, Meta())
-    item = _struct_of(next(iter(get_args(inner)), None)) if get_origin(inner) in (list, tuple) else None
+    container, arguments = get_origin(inner), get_args(inner)
     try:
         if meta.extra and "from_text" in meta.extra:
             return meta.extra["from_text"](msgspec.convert(value, str))
-        if struct := _struct_of(inner):
-            return _build_struct(struct, msgspec.convert(value, dict[str, Any]), key, mistakes)
-        if item is None:
-            return msgspec.convert(value, kind)
-        entries = msgspec.convert(value, Annotated[list[dict[str, Any]], meta])
-        return get_origin(inner)(
-            [_build(item, entry, f"{key}[{number}]", mistakes) for number, entry in enumerate(entries)]
-        )
+        if _is_struct(inner):
+            return _build_struct(inner, msgspec.convert(value, dict[str, Any]), key, mistakes)
+        if container is tuple and _is_struct(arguments[0]):
+            entries = msgspec.convert(value, Annotated[list[dict[str, Any]], meta])
+            return tuple(
+                _build(arguments[0], entry, f"{key}[{number}]", mistakes) for number, entry in enumerate(entries)
+            )
+        if container is dict and _is_struct(arguments[1]):
+            named = msgspec.convert(value, Annotated[dict[str, dict[str, Any]], meta])
+            return {name: _build(arguments[1], entry, f"{key}.{name}", mistakes) for name, entry in named.items()}
+        return msgspec.convert(value, kind)
     except ValueError as error:  # of which msgspec.ValidationError is one
         mistakes.append(Mistake(key, _explained(inner, value, error)))
         return None
@@ -93,8 +96,8 @@ def _build_struct(struct: type[msgspec.Struct], table: dict[str, Any], key: str,
     return struct(**values) if len(mistakes) == before else None
 
 
-def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
-    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _explained(kind: Any, value: Any, error: ValueError) -> str:
@@ -108,7 +111,7 @@ def _explained(kind: Any, value: Any, error: ValueError) -> str:
     text = str(error).replace("`object`", "`table`")
     if not isinstance(error, msgspec.ValidationError) or not text.startswith("Expected"):
         return text
-    expected, _, place = text.replace("`", "").partition(" - at $")
+    expected, _, place = text.replace("`", "").replace(" | null", "").partition(" - at $")
     expected = expected[0].lower() + expected[1:].partition(", got")[0]
     return f"{expected}{' at ' + place if place else ''}, got {_shown(value)}"
 

@@ -33,6 +33,8 @@ class Whole(Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["a", "b"] = "a"
     rate: float = 1.0
     part: Part = Part()
+    named: dict[str, Part] = {}
+    most: int | None = None
 
 
 def mistakes(tmp_path: Path, text: str, **options: Any) -> list[Mistake]:
@@ -53,10 +55,10 @@ def test_a_right_file(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_text(
         'mode = "b"\nrate = 2\n[part]\nlow = 2\n[[items]]\nname = "x"\nport = 9\nkind = "dark"\n'
-        'tags = { a = 1 }\nsymbols = ["A", "B"]\ndoubled = "4"\n[[items]]\nname = "y"\n'
+        'tags = { a = 1 }\nsymbols = ["A", "B"]\ndoubled = "4"\n[[items]]\nname = "y"\n[named.z]\nhigh = 9'
     )
     item = Item("x", 9, VenueKind.DARK, {"a": 1}, ("A", "B"), 8)
-    assert load(Whole, path) == Whole((item, Item("y")), "b", 2.0, Part(low=2))
+    assert load(Whole, path) == Whole((item, Item("y")), "b", 2.0, Part(low=2), {"z": Part(high=9)})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_right_file(tmp_path: Path) -> None:
     [
         (GOOD + "prt = 1", [("items[0].prt", "unknown key; did you mean port?")]),
         ("modus = 1\n" + GOOD, [("modus", "unknown key; did you mean mode?")]),
-        (GOOD + "[zzz]", [("zzz", "unknown key; expected one of items, mode, rate, part")]),
+        (GOOD + "[zzz]", [("zzz", "unknown key; expected one of items, mode, rate, part, named, most")]),
         ("rate = 1", [("items", "missing")]),
         ("items = []", [("items", "expected array of length >= 1, got []")]),
         ("items = 3", [("items", "expected array, got 3")]),
@@ -82,6 +84,17 @@ def test_a_right_file(tmp_path: Path) -> None:
         ("mode = 'c'\n" + GOOD, [("mode", "expected one of 'a', 'b', got 'c'")]),
         ("part = 1\n" + GOOD, [("part", "expected table, got 1")]),
         (GOOD + "[part]\nlow = 3", [("part", "low 3 is above high 2")]),
+        ("most = 'x'\n" + GOOD, [("most", "expected int, got 'x'")]),
+        ("named = 'x'\n" + GOOD, [("named", "expected table, got 'x'")]),
+        ("named = { a = 1 }\n" + GOOD, [("named", "expected table at [...], got a table")]),
+        (
+            GOOD + "[named.a]\nlow = 3\n[named.b]\nlow = 'x'\nhih = 1",
+            [
+                ("named.a", "low 3 is above high 2"),
+                ("named.b.low", "expected int, got 'x'"),
+                ("named.b.hih", "unknown key; did you mean high?"),
+            ],
+        ),
         ("rate = ", [("", "is not TOML: Invalid value (at end of document)")]),
         (
             "rate = 'x'\nmode = 1\n[[items]]\nport = 0\n[[items]]\nname = 4\nfoo = 1\n[part]\nlow = 1.5\nhigh = 'y'",
