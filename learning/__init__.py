@@ -1,0 +1,1 @@
+"""Looks back: facts into training rows, rows into a registered model, and fills into what they cost."""

@@ -1,0 +1,210 @@
+"""Rows into a model: one booster whose trees give the hazard of every bin of time at once.
+
+The time of the rows is cut in three: the booster learns from the first stretch, the calibration from the second, and
+the third only judges. Between two stretches lies the longest horizon, so that no outcome reaches over, and a parent's
+rows stay on the side on which it started. The same rows, config and version give the same bytes.
+
+One tree with a weight per bin in each leaf, instead of a tree for each bin: the bins share what makes orders fill, it
+takes fewer rows to learn, and serving walks 40 trees instead of 200 (10 rows: 12 us instead of 37).
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+
+from learning import calibration
+from learning.dataset import Dataset
+from learning.evaluation import Evaluation, evaluate
+from learning.export import to_onnx
+from router.model import NATIVE_FILE, ONNX_FILE, HazardBins, ModelMetadata, OnnxModel, content_id
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]  # rounds done, rounds in all
+
+
+class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The bins end where orders are decided: immediate ones in the first, resting ones over half a minute."""
+
+    bin_edges_s: tuple[float, ...] = (0.25, 1.0, 3.0, 10.0, 30.0)
+    rounds: int = 40
+    max_depth: int = 5
+    eta: float = 0.15
+    min_child_weight: float = 5.0
+    reg_lambda: float = 5.0
+    subsample: float = 0.8
+    colsample_bytree: float = 0.8
+    seed: int = 1
+    nthread: int = 1
+    calibration_share: float = 0.2  # of the rows, before those held out
+    held_out_share: float = 0.2  # of the rows, the latest
+    min_rows: int = 100  # in each stretch, with a known outcome
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A stretch of time [from_ns, to_ns] and the rows in it."""
+
+    from_ns: int
+    to_ns: int
+    rows: int
+
+
+class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model came to be; `training` of its metadata."""
+
+    version: str  # of the software
+    xgboost: str
+    config: TrainingConfig
+    data_hash: str
+    fitted: Window
+    calibrated: Window
+    held_out: Window
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """All that registry.register writes. Its id doesn't depend on when it is registered."""
+
+    metadata: ModelMetadata
+    record: TrainingRecord
+    onnx: bytes
+    native: bytes
+
+    @property
+    def model_id(self) -> str:
+        return self.metadata.model_id
+
+    @property
+    def evaluation(self) -> Evaluation:
+        return self.record.evaluation
+
+
+class NotEnoughData(Exception):  # noqa: N818 - not an error: the prior goes on serving
+    """Too few rows to learn from; the text says how many of what were there."""
+
+
+def train(
+    rows: Dataset, config: TrainingConfig, progress: Progress = lambda done, total: None, version: str = ""
+) -> TrainedModel:
+    """A calibrated, evaluated model of `rows`; NotEnoughData where a stretch has too few."""
+    first, second, third = split(rows, config)
+    for stretch, name in ((first, "to fit"), (second, "to calibrate"), (third, "held out")):
+        _require(stretch, name, config.min_rows)
+    booster = _boost(first, config, progress)
+    onnx, native = to_onnx(booster), bytes(booster.save_raw("ubj"))
+    uncalibrated = ModelMetadata(
+        model_id="",
+        created_ns=0,
+        schema_hash=rows.schema_hash,
+        feature_names=rows.feature_names,
+        bin_edges_s=config.bin_edges_s,
+        calibration=calibration.IDENTITY,
+        files={name: hashlib.sha256(data).hexdigest() for name, data in ((ONNX_FILE, onnx), (NATIVE_FILE, native))},
+        training=msgspec.Raw(b"null"),
+    )
+    # What is calibrated and judged is what will serve: ONNX Runtime, not the booster.
+    raw = OnnxModel(uncalibrated, onnx).fill_probabilities(second.features, second.horizon_ns)
+    metadata = msgspec.structs.replace(uncalibrated, calibration=calibration.fit(raw, second.filled, second.weights()))
+    probability = OnnxModel(metadata, onnx).fill_probabilities(third.features, third.horizon_ns)
+    earlier = rows.take(np.isin(rows.child_id, np.concatenate([first.child_id, second.child_id])))
+    record = TrainingRecord(
+        version=version,
+        xgboost=xgboost.__version__,
+        config=config,
+        data_hash=rows.data_hash(),
+        fitted=_window(first),
+        calibrated=_window(second),
+        held_out=_window(third),
+        evaluation=evaluate(probability, third, earlier),
+    )
+    metadata = msgspec.structs.replace(metadata, training=msgspec.Raw(msgspec.json.encode(record)))
+    metadata = msgspec.structs.replace(metadata, model_id=content_id(metadata))
+    return TrainedModel(metadata, record, onnx, native)
+
+
+def split(rows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset, Dataset]:
+    """The rows to fit, to calibrate and to judge, each later than the one before."""
+    if not len(rows):
+        return rows, rows, rows
+    held_out = 1.0 - config.held_out_share
+    cuts_ns = np.quantile(rows.at_ns, [held_out - config.calibration_share, held_out]).astype(np.int64)
+    embargo_ns = int(rows.horizon_ns.max())
+    _, parent = np.unique(rows.parent_id, return_inverse=True)
+    started_ns = np.full(parent.max() + 1, np.iinfo(np.int64).max)
+    np.minimum.at(started_ns, parent, rows.at_ns)
+    stretch = np.searchsorted(cuts_ns, started_ns[parent], side="right")
+    from_ns = np.array([rows.at_ns[0], *(cuts_ns + embargo_ns)])[stretch]
+    to_ns = np.array([*cuts_ns, np.iinfo(np.int64).max])[stretch]
+    inside = (rows.at_ns >= from_ns) & (rows.at_ns + rows.horizon_ns <= to_ns)
+    first, second, third = (rows.take(inside & (stretch == number)) for number in range(3))
+    return first, second, third
+
+
+def hazard_gradient(margins: Floats, events: Floats, exposure: Floats) -> tuple[Floats, Floats]:
+    """First and second derivative by the margin of the negative log-likelihood, each [rows, bins].
+
+    With hazard h = 1 / (1 + e^-margin) and exposure f, a row survives a bin with probability (1 - h)^f. For f = 1 it is
+    logistic regression on the person-period rows (Singer and Willett 1993); where f = 0 the row is not at risk and
+    has no say. The second derivative is f h (1 - h): exact but for a fill in a bin that was watched in part.
+    """
+    hazard = np.exp(-np.logaddexp(0.0, -margins))
+    cumulative = exposure * np.logaddexp(0.0, margins)
+    # d/dm of -log(1 - e^-c): for f = 1 it is h - 1.
+    of_fill = -exposure * hazard / np.expm1(np.clip(cumulative, 1e-12, 700.0))
+    gradient = np.where(events > 0, of_fill, exposure * hazard)
+    return gradient, exposure * np.maximum(hazard * (1.0 - hazard), 1e-6)
+
+
+def _boost(rows: Dataset, config: TrainingConfig, progress: Progress) -> xgboost.Booster:
+    events, exposure = rows.hazard_targets(HazardBins(config.bin_edges_s))
+
+    def objective(margins: Any, _: xgboost.DMatrix) -> tuple[Floats, Floats]:
+        return hazard_gradient(margins.reshape(events.shape).astype(np.float64), events, exposure)
+
+    rate = np.clip((events.sum(axis=0) + 0.5) / (exposure.sum(axis=0) + 1.0), 1e-3, 1.0 - 1e-3)
+    parameters = {
+        "tree_method": "hist",
+        "multi_strategy": "multi_output_tree",
+        "num_target": events.shape[1],
+        "base_score": np.log(rate / (1.0 - rate)).tolist(),
+        "disable_default_eval_metric": True,
+        "max_depth": config.max_depth,
+        "eta": config.eta,
+        "min_child_weight": config.min_child_weight,
+        "reg_lambda": config.reg_lambda,
+        "subsample": config.subsample,
+        "colsample_bytree": config.colsample_bytree,
+        "seed": config.seed,
+        "nthread": config.nthread,
+    }
+    data = xgboost.DMatrix(rows.features, label=events, nthread=config.nthread)
+    return xgboost.train(parameters, data, config.rounds, obj=objective, callbacks=[_Rounds(progress, config.rounds)])
+
+
+class _Rounds(xgboost.callback.TrainingCallback):
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, total
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        self._progress(epoch + 1, self._total)
+        return False
+
+
+def _require(stretch: Dataset, name: str, rows: int) -> None:
+    known = stretch.known
+    filled = int(stretch.filled.sum())
+    if known.sum() < rows or not 0 < filled < known.sum():
+        raise NotEnoughData(
+            f"{int(known.sum())} orders {name} with a known outcome, {filled} of them filled; "
+            f"expected at least {rows}, some filled and some not"
+        )
+
+
+def _window(stretch: Dataset) -> Window:
+    return Window(int(stretch.at_ns[0]), int(stretch.at_ns[-1]), len(stretch))
