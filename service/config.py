@@ -14,6 +14,7 @@ from domain.prices import px_from_text
 from gateway.clients import ClientConfig
 from risk.limits import RiskLimits
 from router.policy import ExecutionPolicy
+from router.strategies import STRATEGIES
 from service import toml
 from service.toml import Mistake
 from venues.config import VenueConfig
@@ -109,14 +110,46 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load(path: Path) -> ServiceConfig:
     """The daemon's config; toml.ConfigErrors with everything that is wrong with the file."""
-    return toml.load(ServiceConfig, path, _repeated_names)
+    return toml.load(ServiceConfig, path, _disagreements)
 
 
-def _repeated_names(data: dict[str, Any]) -> Iterator[Mistake]:
-    for table, key in (("clients", "name"), ("venues", "name"), ("instruments", "symbol")):
-        first: dict[str, int] = {}
-        entries = data.get(table)
-        for number, entry in enumerate(entries if isinstance(entries, list) else []):
-            name = entry.get(key) if isinstance(entry, dict) else None
-            if isinstance(name, str) and first.setdefault(name, number) != number:
-                yield Mistake(f"{table}[{number}].{key}", f"{name!r} is taken by {table}[{first[name]}]")
+UNIQUE = ("clients.*.name", "venues.*.name", "instruments.*.symbol")
+# Where a name is used, what it names, where those are declared: a restriction with a misspelt symbol restricts nothing.
+REFERENCES = (
+    ("clients.*.accounts.*", "account with limits", "risk.accounts.KEY"),
+    ("venues.*.symbols.*", "instrument", "instruments.*.symbol"),
+    ("risk.restricted.*", "instrument", "instruments.*.symbol"),
+    ("risk.venue_messages_per_second.KEY", "venue", "venues.*.name"),
+    ("policy.excluded_venues.*", "venue", "venues.*.name"),
+    ("clients.*.default_strategy", "strategy", ""),
+    ("clients.*.strategy_codes.*", "strategy", ""),
+)
+
+
+def _disagreements(data: dict[str, Any]) -> Iterator[Mistake]:
+    for pattern in UNIQUE:
+        first: dict[str, str] = {}
+        for key, name in _find(data, pattern.split(".")):
+            if first.setdefault(name, key) != key:
+                yield Mistake(key, f"{name!r} is taken by {first[name]}")
+    for pattern, what, declared in REFERENCES:
+        known = {name for _, name in _find(data, declared.split("."))} if declared else set(STRATEGIES)
+        for key, name in _find(data, pattern.split(".")):
+            if name not in known:
+                yield Mistake(key, f"there is no {what} {name!r}; expected one of {', '.join(sorted(known)) or 'none'}")
+
+
+def _find(node: Any, pattern: list[str], key: str = "") -> Iterator[tuple[str, str]]:
+    """(key, text) of each text in the file that the pattern means: * is every entry, KEY the name of every entry."""
+    if not pattern:
+        if isinstance(node, str):
+            yield key, node
+        return
+    step, rest = pattern[0], pattern[1:]
+    if isinstance(node, list) and step == "*":
+        for number, entry in enumerate(node):
+            yield from _find(entry, rest, f"{key}[{number}]")
+    elif isinstance(node, dict):
+        for name, entry in node.items():
+            if step in ("*", "KEY", name):
+                yield from _find(name if step == "KEY" else entry, rest, f"{key}.{name}" if key else name)
