@@ -21,7 +21,7 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_children_per_decision: Quantity = 6
     min_child_qty: Quantity = 100  # a smaller child costs more in messages and signals than it brings
     max_child_qty: Quantity = 5_000
-    max_passive_share: Share = 0.5  # of a slice, resting at one venue, as long as others can share it
+    max_passive_share: Share = 0.5  # of what rests of a slice, at one venue, as long as others can share it
     max_dark_share: Share = 0.5  # of a slice, in all dark venues together
     max_dealer_share: Share = 0.5  # of a slice, from all dealers together
     dark_min_qty: Quantity = 100  # MinQty(110) of midpoint pegs, against being found by small orders

@@ -1,0 +1,179 @@
+"""Scored candidates and a slice -> how much each gets, and why the others get nothing.
+
+Candidates are served in order of cost. One that takes gets what is displayed; those that rest share what reaches them,
+because two queues fill sooner than one and show less. An urgent slice serves those that take first, whatever resting
+would save. A little exploration can be configured: then, with that probability, a candidate drawn at random goes first,
+so that training sees what the ranking would never choose, with the probability with which it was chosen.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from domain.fields import Action, VenueKind
+from router.candidates import Candidate
+from router.policy import ExecutionPolicy
+from router.scoring import Score
+from router.strategies import Slice
+
+_MASK = (1 << 64) - 1
+
+
+class Allocation(NamedTuple):
+    qty: int
+    propensity: float  # probability that the candidate was chosen at all
+    note: str  # why it got nothing, "" where it got something
+
+
+def allocate(
+    wanted: Slice,
+    candidates: Sequence[Candidate],
+    scores: Sequence[Score],
+    policy: ExecutionPolicy,
+    lot_qty: int,
+    seed: int,
+    decision_id: int,
+) -> list[Allocation]:
+    """One Allocation for each candidate, in their order. The sum never exceeds the slice; lots are whole.
+
+    An odd rest of the slice goes with the last child that is sent, which is then the last of the parent.
+    """
+    urgent = wanted.urgency >= 1.0
+    ranked = sorted(
+        range(len(candidates)), key=lambda i: (urgent and candidates[i].horizon_ns > 0, scores[i].cost_bps, i)
+    )
+    best = _Filling(wanted, candidates, policy, lot_qty, ranked)
+    exploration = 0.0 if urgent else policy.exploration
+    if not exploration or len(candidates) < 2:
+        propensities = [1.0 if qty else 0.0 for qty in best.qtys]
+        return best.allocations(scores, propensities)
+    # Exactly: the ranking with 1 - exploration, else each candidate first with the same probability.
+    drawn = [
+        _Filling(wanted, candidates, policy, lot_qty, [first, *(i for i in ranked if i != first)])
+        for first in range(len(candidates))
+    ]
+    share = exploration / len(drawn)
+    propensities = [
+        (1.0 - exploration) * (qty > 0) + share * sum(filling.qtys[i] > 0 for filling in drawn)
+        for i, qty in enumerate(best.qtys)
+    ]
+    explores, first = _draw(seed, decision_id, exploration, len(drawn))
+    return (drawn[first] if explores else best).allocations(scores, propensities)
+
+
+class _Filling:
+    """The slice poured over the candidates in one order."""
+
+    def __init__(
+        self,
+        wanted: Slice,
+        candidates: Sequence[Candidate],
+        policy: ExecutionPolicy,
+        lot_qty: int,
+        ranked: Sequence[int],
+    ) -> None:
+        self.wanted, self.candidates, self.policy, self.ranked = wanted, candidates, policy, ranked
+        self.lot_qty = lot_qty if wanted.qty >= lot_qty else 1  # less than a lot is the odd rest of a parent
+        self.odd_qty = wanted.qty % self.lot_qty
+        self.left_qty = wanted.qty - self.odd_qty
+        self.min_qty = min(policy.min_child_qty, wanted.qty - self.odd_qty)
+        self.kind_left_qty = {
+            VenueKind.LIT: wanted.qty,
+            VenueKind.DARK: int(policy.max_dark_share * wanted.qty),
+            VenueKind.DEALER: int(policy.max_dealer_share * wanted.qty),
+        }
+        self.qtys = [0] * len(candidates)
+        self.notes = [""] * len(candidates)
+        self.children = 0
+        self.posted: dict[str, int] = {}  # lit venue -> the one candidate that rests there
+        for is_passive, run in groupby(ranked, lambda i: candidates[i].horizon_ns > 0):
+            indices = list(run)
+            share_qty = int(policy.max_passive_share * self.left_qty) if is_passive else self.left_qty
+            for index in indices:
+                self._serve(index, share_qty)
+            if is_passive:
+                for index in indices:
+                    if self.qtys[index]:
+                        self._give(index, self.left_qty)
+        self._give_odd_rest()
+
+    def _serve(self, index: int, share_qty: int) -> None:
+        """A first part for a candidate, or the note why not."""
+        candidate = self.candidates[index]
+        if not self.left_qty:
+            return
+        needed_qty = max(self.min_qty, candidate.min_qty)
+        needed_qty += -needed_qty % self.lot_qty
+        if self.children == self.policy.max_children_per_decision:
+            self.notes[index] = f"policy: max_children_per_decision {self.children}"
+        elif candidate.venue in self.posted and candidate.action in (Action.POST, Action.IMPROVE):
+            other = self.candidates[self.posted[candidate.venue]]
+            self.notes[index] = f"{other.action} rests at {other.venue} already"
+        elif self._room(index) < needed_qty:
+            self.notes[index] = self._no_room(index, needed_qty)
+        else:
+            self._give(index, max(share_qty, needed_qty))
+            self.children += 1
+            if candidate.action in (Action.POST, Action.IMPROVE):
+                self.posted[candidate.venue] = index
+
+    def _give(self, index: int, qty: int) -> None:
+        qty = min(qty, self._room(index))
+        qty -= qty % self.lot_qty
+        self.qtys[index] += qty
+        self.left_qty -= qty
+        self.kind_left_qty[self.candidates[index].kind] -= qty
+
+    def _room(self, index: int) -> int:
+        """How much more the candidate may get."""
+        candidate = self.candidates[index]
+        own_qty = min(candidate.max_qty, self.policy.max_child_qty) - self.qtys[index]
+        return min(self.left_qty, own_qty, self.kind_left_qty[candidate.kind])
+
+    def _no_room(self, index: int, needed_qty: int) -> str:
+        candidate = self.candidates[index]
+        kind_left_qty = self.kind_left_qty[candidate.kind]
+        if kind_left_qty < min(self.left_qty, needed_qty):
+            return f"policy: max_{candidate.kind}_share leaves {kind_left_qty}, a child needs {needed_qty}"
+        if candidate.max_qty < needed_qty:
+            return f"{candidate.max_qty} available, a child needs {needed_qty}"
+        return f"{self.left_qty} of the slice left, a child needs {needed_qty}"
+
+    def _give_odd_rest(self) -> None:
+        if not self.odd_qty or self.left_qty:
+            return
+        last = max(i for i, qty in enumerate(self.qtys) if qty)
+        if self.qtys[last] + self.odd_qty <= min(self.candidates[last].max_qty, self.policy.max_child_qty):
+            self.qtys[last] += self.odd_qty
+
+    def allocations(self, scores: Sequence[Score], propensities: Sequence[float]) -> list[Allocation]:
+        worst = next((i for i in reversed(self.ranked) if self.qtys[i]), None)
+        return [
+            Allocation(qty, propensities[i], "" if qty else self.notes[i] or self._outranked(i, worst, scores))
+            for i, qty in enumerate(self.qtys)
+        ]
+
+    def _outranked(self, index: int, worst: int | None, scores: Sequence[Score]) -> str:
+        assert worst is not None  # only a candidate that the slice did not reach has no note of its own
+        last, cost_bps = self.candidates[worst], scores[worst].cost_bps
+        name = f"{last.venue} {last.action} at {cost_bps:.2f} bps"
+        if scores[index].cost_bps >= cost_bps:
+            return f"costlier than {name}"
+        if self.wanted.urgency >= 1.0:
+            return f"urgent: filled by what is immediate, the last {name}"
+        return f"exploration: filled before its turn, the last {name}"
+
+
+def _draw(seed: int, decision_id: int, probability: float, count: int) -> tuple[bool, int]:
+    """Whether something with this probability happens, and a number below `count`; always the same for a decision."""
+    state = (seed * 0x2545F4914F6CDD1D + decision_id) & _MASK
+    first, second = _splitmix64(state), _splitmix64(state ^ _MASK)
+    return first < probability * 2**64, second * count >> 64
+
+
+def _splitmix64(state: int) -> int:
+    """64 well mixed bits of a counter (Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014)."""
+    z = (state * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ z >> 27) * 0x94D049BB133111EB) & _MASK
+    return z ^ z >> 31

@@ -1,0 +1,183 @@
+"""What could be done with a slice right now: every venue that is up, with each order type that makes sense there.
+
+Nothing here judges; scoring does. But nothing here is impossible either: every candidate keeps the parent's limit, lies
+on the tick, takes no more than what is displayed or quoted, and obeys the execution policy. Without a bid and an offer
+there is no price to judge by, and so no candidate.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from domain.fields import Action, Side, VenueKind
+from domain.instruments import Instrument, VenueTerms
+from domain.market import SymbolView, VenueBook
+from router.policy import ExecutionPolicy
+from router.strategies import Slice
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    venue: str
+    kind: VenueKind
+    action: Action
+    px: int  # the limit of the child; for a midpoint peg the limit of the peg
+    max_qty: int  # displayed or quoted for a take, the whole slice for what rests
+    min_qty: int = 0  # MinQty(110)
+    quote_id: str = ""
+    horizon_ns: int = 0  # how long it may rest; 0: immediate-or-cancel
+    queue_ahead_qty: int = 0  # displayed at the same or a better price at the venue
+
+
+def candidates(
+    side: Side,
+    limit_px: int,
+    wanted: Slice,
+    view: SymbolView,
+    venues: Mapping[str, VenueTerms],
+    instrument: Instrument,
+    policy: ExecutionPolicy,
+    now_ns: int,
+) -> list[Candidate]:
+    """Candidates at `venues` (those that are up) for a slice of an order with `limit_px` (0: none), in venue order."""
+    if not view.mid2_px or wanted.qty <= 0:
+        return []
+    scan = _Scan(side, limit_px, wanted, view, instrument, policy)
+    if Action.TAKE in policy.actions:
+        scan.find_take_limit(venues)
+    for name, terms in venues.items():
+        if name in policy.excluded_venues:
+            continue
+        match terms.kind:
+            case VenueKind.LIT:
+                book = view.books.get(name)
+                if book is not None:
+                    scan.lit(name, book)
+            case VenueKind.DARK:
+                scan.dark(name, terms)
+            case VenueKind.DEALER:
+                scan.dealer(name, now_ns)
+    return scan.found
+
+
+class _Scan:
+    """One look over the venues. Prices compare as `sign * px`: for either side a lower one is better for us."""
+
+    __slots__ = (
+        "actions",
+        "far_px",
+        "found",
+        "instrument",
+        "is_buy",
+        "limit_px",
+        "near_px",
+        "policy",
+        "rest_ns",
+        "side",
+        "sign",
+        "take_px",
+        "view",
+        "wanted",
+        "worst_px",
+    )
+
+    def __init__(
+        self,
+        side: Side,
+        limit_px: int,
+        wanted: Slice,
+        view: SymbolView,
+        instrument: Instrument,
+        policy: ExecutionPolicy,
+    ) -> None:
+        self.found: list[Candidate] = []
+        self.side, self.sign = side, side.sign
+        self.is_buy = self.sign > 0
+        self.limit_px = limit_px
+        self.wanted, self.view, self.instrument, self.policy = wanted, view, instrument, policy
+        allowed = policy.actions
+        self.actions = allowed if wanted.passive else tuple(a for a in allowed if a in _IMMEDIATE)
+        self.near_px, self.far_px = (view.bid_px, view.ask_px) if self.is_buy else (view.ask_px, view.bid_px)
+        self.rest_ns = policy.rest_ns(wanted.urgency)
+        # The worst price at which anything may be taken.
+        self.worst_px = self._capped(self.far_px + self.sign * policy.take_limit_ticks * instrument.tick_px)
+        self.take_px = 0
+
+    def find_take_limit(self, venues: Mapping[str, VenueTerms]) -> None:
+        """The price to which all lit venues together have to be swept for an urgent slice; 0 for one that can wait."""
+        if self.wanted.urgency < 1.0:
+            return
+        sign, worst = self.sign, self.sign * self.worst_px
+        levels: list[tuple[int, int]] = []
+        for name in venues:
+            book = self.view.books.get(name)
+            if book is not None and name not in self.policy.excluded_venues:
+                far = book.asks if self.is_buy else book.bids
+                levels += [(sign * px, qty) for px, qty in far.items() if sign * px <= worst]
+        levels.sort()
+        covered_qty = 0
+        for signed_px, qty in levels:
+            self.take_px = sign * signed_px
+            covered_qty += qty
+            if covered_qty >= self.wanted.qty:
+                return
+
+    def lit(self, venue: str, book: VenueBook) -> None:
+        near_px, far_px = (book.best_bid_px, book.best_ask_px) if self.is_buy else (book.best_ask_px, book.best_bid_px)
+        sign, tick_px = self.sign, self.instrument.tick_px
+        if Action.POST in self.actions:
+            # Where a venue shows nothing on our side, the best price elsewhere is joined.
+            px = self._capped(near_px or self.near_px)
+            if not far_px or sign * px < sign * far_px:  # an order that rests must not cross its own venue
+                self._add(venue, Action.POST, px, queue_ahead_qty=self._queue_ahead(book, px))
+        if Action.IMPROVE in self.actions:
+            px = self.near_px + sign * tick_px
+            if sign * px < sign * self.far_px and px == self._capped(px):
+                self._add(venue, Action.IMPROVE, px)
+        if Action.TAKE in self.actions and far_px:
+            px = self._on_tick(self.take_px or far_px)
+            if sign * px <= sign * self.worst_px and (qty := book.takeable(self.side, px)):
+                self.found.append(Candidate(venue, VenueKind.LIT, Action.TAKE, px, qty))
+
+    def dark(self, venue: str, terms: VenueTerms) -> None:
+        limit_px = self.limit_px
+        crosses_mid = not limit_px or 2 * self.sign * limit_px >= self.sign * self.view.mid2_px
+        qty = self.wanted.qty
+        if Action.MID_PEG in self.actions and crosses_mid and qty >= terms.min_qty:
+            min_qty = max(terms.min_qty, min(self.policy.dark_min_qty, qty))
+            px = self._capped(self.far_px)
+            self.found.append(Candidate(venue, VenueKind.DARK, Action.MID_PEG, px, qty, min_qty, "", self.rest_ns))
+
+    def dealer(self, venue: str, now_ns: int) -> None:
+        quote = self.view.quotes.get(venue)
+        if quote is None or Action.TAKE_QUOTE not in self.actions:
+            return
+        px, qty = (quote.ask_px, quote.ask_qty) if self.is_buy else (quote.bid_px, quote.bid_qty)
+        lives = quote.valid_until_ns > now_ns + self.policy.quote_margin_ms * 1_000_000
+        # A quote is taken at its own price or not at all.
+        if lives and qty > 0 and px == self._on_tick(px) and self.sign * px <= self.sign * self.worst_px:
+            self.found.append(Candidate(venue, VenueKind.DEALER, Action.TAKE_QUOTE, px, qty, 0, quote.quote_id))
+
+    def _add(self, venue: str, action: Action, px: int, queue_ahead_qty: int = 0) -> None:
+        self.found.append(
+            Candidate(venue, VenueKind.LIT, action, px, self.wanted.qty, 0, "", self.rest_ns, queue_ahead_qty)
+        )
+
+    def _queue_ahead(self, book: VenueBook, px: int) -> int:
+        near, sign = (book.bids if self.is_buy else book.asks), self.sign
+        best_px = book.best_bid_px if self.is_buy else book.best_ask_px
+        if px == best_px:
+            return near[px]
+        return sum(qty for level_px, qty in near.items() if sign * level_px >= sign * px)
+
+    def _capped(self, px: int) -> int:
+        """The price, no worse than the parent's limit, on the tick."""
+        if self.limit_px and self.sign * px > self.sign * self.limit_px:
+            px = self.limit_px
+        return self._on_tick(px)
+
+    def _on_tick(self, px: int) -> int:
+        """Down for a buy, up for a sell: the nearest price on the tick that is not worse for us."""
+        return px - px % self.instrument.tick_px if self.is_buy else px + -px % self.instrument.tick_px
+
+
+_IMMEDIATE = (Action.TAKE, Action.TAKE_QUOTE)

@@ -1,0 +1,156 @@
+"""The one definition of every feature: the live decision computes them here, and training reads what was recorded.
+
+A row describes one candidate at one moment. What has a direction is signed so that a buy and a sell in mirrored markets
+have the same row: positive is in favour of a fill for us, or more aggressive. Quantities are log(1 + lots), so that one
+model serves all symbols. Changing the tuple, or the venues, changes `schema_hash`, and a model that was trained on
+another hash is refused.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from math import log1p
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.fields import Action, Side
+from domain.instruments import Instrument, VenueTerms
+from domain.market import SymbolView
+from router.candidates import Candidate
+from router.statistics import VenueStatistics
+from router.strategies import Slice
+
+FEATURES = (
+    "action_post",
+    "action_improve",
+    "action_take",
+    "action_mid_peg",
+    "action_take_quote",
+    "venue_index",  # position of the venue among all configured ones, by name
+    "fill_prior",  # P(fill) that is assumed where there is no model
+    "horizon_s",  # how long it may rest, 0 for immediate-or-cancel
+    "urgency",
+    "spread_ticks",  # of the best bid and offer over all venues; negative while crossed
+    "imbalance",  # (other side - our side) / both, displayed at the best prices
+    "microprice_bps",  # size-weighted mid against mid, positive where the price leans away from us
+    "volatility_bps",  # of the mid over a second
+    "signed_flow",  # aggressive trading against our side less that along with it, in units of what is displayed
+    "aggression_ticks",  # limit price against mid, positive beyond the mid
+    "queue_ahead",  # log(1 + lots) displayed at this price or better at the venue
+    "own_resting",  # log(1 + lots) of ours among them
+    "qty",  # log(1 + lots) that it could send
+    "qty_share",  # that quantity / (it + what is displayed where it would trade or wait)
+    "venue_near",  # log(1 + lots) at the venue's best price on our side
+    "venue_far",  # and on the other side
+    "at_best",  # 1 where the price it joins or takes is the best of all venues
+    "fill_rate",  # of recent orders at the venue with this action
+    "filled_fraction",
+    "reject_rate",
+    "markout_bps",
+    "book_age_s",  # since the venue's book changed
+    "quote_left_s",  # until a dealer's quote expires
+)
+FILL_PRIOR = FEATURES.index("fill_prior")
+
+_ONE_HOT = {action: tuple(float(action is other) for other in Action) for action in Action}
+DISPLAYED_FILL_PRIOR = 0.95  # of an immediate order against displayed size: it is there unless somebody was faster
+
+
+def schema_hash(venue_names: Iterable[str]) -> str:
+    """Names what a model was trained on: 16 hex digits over the features and the configured venues."""
+    content = "\n".join((*FEATURES, "", *sorted(venue_names)))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def features(
+    candidates: Sequence[Candidate],
+    side: Side,
+    wanted: Slice,
+    view: SymbolView,
+    instrument: Instrument,
+    venues: Mapping[str, VenueTerms],
+    statistics: VenueStatistics,
+    venue_index: Mapping[str, int],
+    now_ns: int,
+) -> NDArray[np.float32]:
+    """float32 [candidates, FEATURES]. The view must have a bid and an offer (there are no candidates without)."""
+    sign, lot_qty, tick_px = side.sign, instrument.lot_qty, instrument.tick_px
+    is_buy = sign > 0
+    near_px, far_px = (view.bid_px, view.ask_px) if is_buy else (view.ask_px, view.bid_px)
+    near_qty, far_qty = (view.bid_qty, view.ask_qty) if is_buy else (view.ask_qty, view.bid_qty)
+    mid_px = view.mid_px
+    spread_px = view.ask_px - view.bid_px
+    displayed_qty = near_qty + far_qty
+    imbalance = (far_qty - near_qty) / displayed_qty
+    urgency = wanted.urgency
+    common = (
+        urgency,
+        spread_px / tick_px,
+        imbalance,
+        -imbalance * spread_px / 2 / mid_px * 1e4,
+        view.volatility_bps,
+        -sign * view.signed_flow_qty(now_ns) / displayed_qty,
+    )
+    view_age_s = (now_ns - view.updated_ns) / 1e9
+    values: list[float] = []
+    for candidate in candidates:
+        venue, action, px = candidate.venue, candidate.action, candidate.px
+        outcomes = statistics.of(venue, action)
+        qty = min(wanted.qty, candidate.max_qty)
+        queue_qty = candidate.queue_ahead_qty
+        book = view.books.get(venue)
+        own_side_qty, other_px, other_qty, age_s = 0, far_px, 0, view_age_s
+        if book is not None:
+            age_s = (now_ns - book.updated_ns) / 1e9
+            if is_buy:
+                own_side_qty, other_qty, other_px = book.best_bid_qty, book.best_ask_qty, book.best_ask_px
+            else:
+                own_side_qty, other_qty, other_px = book.best_ask_qty, book.best_bid_qty, book.best_bid_px
+        aggression_ticks = sign * (px - mid_px) / tick_px
+        left_s = 0.0
+        own_qty = 0
+        if action is Action.TAKE:
+            at_best, against_qty = other_px == far_px, candidate.max_qty
+        elif action is Action.TAKE_QUOTE:
+            at_best, against_qty = sign * px <= sign * far_px, candidate.max_qty
+            left_s = (view.quotes[venue].valid_until_ns - now_ns) / 1e9
+        else:
+            own_qty = statistics.resting_qty(venue, view.symbol, side)
+            if action is Action.MID_PEG:
+                at_best, against_qty, aggression_ticks = True, 0, 0.0
+            else:
+                at_best, against_qty = sign * px >= sign * near_px, queue_qty
+        values += _ONE_HOT[action]
+        values += (
+            venue_index[venue],
+            _fill_prior(action, venues[venue]),
+            candidate.horizon_ns / 1e9,
+        )
+        values += common
+        values += (
+            aggression_ticks,
+            log1p(queue_qty / lot_qty),
+            log1p(own_qty / lot_qty),
+            log1p(qty / lot_qty),
+            qty / (qty + against_qty),
+            log1p(own_side_qty / lot_qty),
+            log1p(other_qty / lot_qty),
+            at_best,
+            outcomes.fill_rate,
+            outcomes.filled_fraction,
+            outcomes.reject_rate,
+            outcomes.markout_bps,
+            age_s,
+            left_s,
+        )
+    return np.frombuffer(array("f", values), dtype=np.float32).reshape(len(candidates), len(FEATURES))
+
+
+def _fill_prior(action: Action, terms: VenueTerms) -> float:
+    """The venue's configured prior is for an order that waits its turn there, or for a dealer's last look."""
+    if action is Action.TAKE:
+        return DISPLAYED_FILL_PRIOR
+    if action is Action.IMPROVE:
+        return 1.0 - (1.0 - terms.fill_prior) ** 2  # first in its queue: as good as two tries from behind
+    return terms.fill_prior

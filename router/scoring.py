@@ -1,0 +1,97 @@
+"""Expected cost of each candidate, in basis points of the mid a share, the basis of the ranking. Positive is worse.
+
+    cost = P * (price + fee + markout) + (1 - P) * no_fill
+
+P is the fill probability within the candidate's horizon. The shape is that of Cont and Kukanov, Optimal order placement
+in limit order markets (Quantitative Finance 17, 2017): what is paid for what fills, plus a penalty for what does not,
+which is the cost of crossing the spread later.
+
+    price    sign * (px - mid) / mid: what is paid against the mid. A take pays the average over the displayed levels
+             that it needs, a midpoint peg nothing.
+    fee      the venue's maker fee for what rests, its taker fee for what takes; a rebate is negative.
+    markout  the recent adverse move of the mid after such fills (`VenueStatistics`): a passive order is filled most
+             readily when the price is about to go through it.
+    no_fill  half the spread, plus the mean taker fee of the lit venues, plus the price of waiting:
+             (1 + urgency) * volatility * sqrt(T) / sqrt(2 pi).
+             The last is the expected adverse part of a driftless Gaussian move in the horizon T, E[max(x, 0)] =
+             sigma * sqrt(T) / sqrt(2 pi). An urgent slice counts it twice, which is the move given that it was adverse:
+             what trades off expected cost against risk in Almgren and Chriss (J. of Risk 3, 2000) is urgency here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import pi, sqrt
+from typing import NamedTuple
+
+from domain.fields import Action, Side, VenueKind
+from domain.instruments import VenueTerms
+from domain.market import SymbolView
+from router.candidates import Candidate
+from router.statistics import VenueStatistics
+from router.strategies import Slice
+
+RETRY_S = 1.0  # an immediate order that missed is repeated within about this time
+_ADVERSE = 1.0 / sqrt(2.0 * pi)
+
+
+class Score(NamedTuple):
+    """All in bps of the mid; as in `facts.CandidateRecord`."""
+
+    price_bps: float
+    fee_bps: float
+    markout_bps: float
+    no_fill_bps: float
+    cost_bps: float
+
+
+def score(
+    candidates: Sequence[Candidate],
+    probabilities: Sequence[float],
+    side: Side,
+    wanted: Slice,
+    view: SymbolView,
+    venues: Mapping[str, VenueTerms],
+    statistics: VenueStatistics,
+) -> list[Score]:
+    """The expected cost of each candidate, given its fill probability (0..1). The view must have a bid and an offer."""
+    sign, mid_px = side.sign, view.mid_px
+    per_px = 1e4 / mid_px
+    crossing_bps = max(view.ask_px - view.bid_px, 0) / 2 * per_px + _mean_taker_fee_px(venues.values()) * per_px
+    waiting_bps = (1.0 + wanted.urgency) * view.volatility_bps * _ADVERSE
+    scores = []
+    for candidate, probability in zip(candidates, probabilities, strict=True):
+        terms = venues[candidate.venue]
+        if candidate.action is Action.MID_PEG:
+            price_bps = 0.0
+        else:
+            price_bps = sign * (_fill_px(candidate, side, wanted.qty, view) - mid_px) * per_px
+        fee_bps = (terms.maker_fee_px if candidate.horizon_ns else terms.taker_fee_px) * per_px
+        markout_bps = statistics.of(candidate.venue, candidate.action).markout_bps
+        no_fill_bps = crossing_bps + waiting_bps * sqrt(candidate.horizon_ns / 1e9 or RETRY_S)
+        cost_bps = probability * (price_bps + fee_bps + markout_bps) + (1.0 - probability) * no_fill_bps
+        scores.append(Score(price_bps, fee_bps, markout_bps, no_fill_bps, cost_bps))
+    return scores
+
+
+def _fill_px(candidate: Candidate, side: Side, qty: int, view: SymbolView) -> float:
+    """What a fill would cost on average; displayed levels are taken from the best on."""
+    if candidate.action is not Action.TAKE:
+        return candidate.px
+    book = view.books[candidate.venue]
+    is_buy = side.sign > 0
+    levels, best_px = (book.asks, book.best_ask_px) if is_buy else (book.bids, book.best_bid_px)
+    if candidate.px == best_px or levels[best_px] >= qty:
+        return best_px
+    left_qty = taken_qty = min(qty, candidate.max_qty)
+    notional_px = 0
+    for px in sorted(levels, reverse=not is_buy):
+        level_qty = min(levels[px], left_qty)
+        notional_px += px * level_qty
+        left_qty -= level_qty
+        if not left_qty:
+            break
+    return notional_px / taken_qty
+
+
+def _mean_taker_fee_px(venues: Iterable[VenueTerms]) -> float:
+    fees_px = [terms.taker_fee_px for terms in venues if terms.kind is VenueKind.LIT]
+    return sum(fees_px) / len(fees_px) if fees_px else 0.0
