@@ -33,7 +33,9 @@ _CALM_SHARE = 0.4
 _SPELL_MIN_S = 2.0
 _SPELL_MAX_S = 120.0
 _SPELL_TAIL = 1.5
-_PRESSURE_TILT = 0.45  # share of takers turned to the side of full pressure
+_PRESSURE_TILT = 0.48  # share of takers turned to the side of full pressure
+_LEAN_TILT = 0.3  # share of posts and cancels that follow the efficient price within the spread
+_PICK_OFF_SHARE = 0.35  # stale quotes that are taken; the rest are withdrawn in time
 # Order flow comes in bursts: a mixture of short and long pauses with mean 1 and coefficient of variation about 2.
 _BURST_SHARE = 0.75
 _BURST_PAUSE = 0.2
@@ -114,6 +116,7 @@ class LitFlow:
         self._half_spread = config.half_spread_ticks
         self._depth = config.depth_ticks
         self._taker_share = config.taker_share
+        self._wide_ticks = 2.0 * config.half_spread_ticks + 3.0
         self._orders = max(config.orders_per_side * venue.depth_factor, 4.0)
         self._pause_ns = 1e9 / (config.events_per_second * venue.flow_share)
         self._seed_book(start_ns)
@@ -127,27 +130,36 @@ class LitFlow:
             return
         book, value, tick = self._book, self._latent.value_px, self._tick
         bid_px, ask_px = book.bids.best_px, book.asks.best_px
-        # How far the efficient price has gone beyond a quote, in ticks.
-        passed = (value - ask_px) / tick if ask_px and value > ask_px else (bid_px - value) / tick
-        passed = passed if bid_px else 0.0
-        react = min(0.3 + 0.4 * passed, 0.9) if passed > 0.0 else 0.0
+        if not bid_px or not ask_px:
+            self._post(u_side, u_size, 0.0, 0.0, at_ns)
+            self._schedule(at_ns, u_burst, u_pause, 2.0)
+            return
+        # How far the efficient price has gone beyond a quote, and how much wider than usual the spread is, in ticks.
+        passed = max(value - ask_px, bid_px - value) / tick
+        widened = (ask_px - bid_px) / tick - self._wide_ticks
+        lean = max(-1.0, min(1.0, (2.0 * value - bid_px - ask_px) / (ask_px - bid_px)))
+        urgency = max(passed, 0.5 * widened, 0.0)
+        react = min(0.3 + 0.4 * urgency, 0.9) if urgency else 0.0
         if u_what < react:
-            self._react(book.asks if value > ask_px else book.bids, u_what < 0.35 * react, u_place, u_size, at_ns)
+            if passed > 0.0:
+                stale = book.asks if value > ask_px else book.bids
+                self._react(stale, u_what < _PICK_OFF_SHARE * react, u_place, u_size, at_ns)
+            else:
+                self._post(u_side, u_size, 0.0, lean, at_ns)
         else:
             u_what = (u_what - react) / (1.0 - react)
-            resting = book.bids.count + book.asks.count
-            cancel_share = 0.5 * min(resting / (2.0 * self._orders), 1.6)
+            cancel_share = 0.5 * min((book.bids.count + book.asks.count) / (2.0 * self._orders), 1.6)
             if u_what < self._taker_share:
-                self._take(bid_px, ask_px, u_side, u_size, u_place, at_ns)
+                self._take(u_side, u_size, u_place, at_ns)
             elif u_what < self._taker_share + cancel_share:
-                self._cancel(u_side, u_size, u_place, at_ns)
+                self._cancel(u_side, u_size, u_place, lean, at_ns)
             else:
-                self._post(u_side, u_size, u_place, at_ns)
-        self._schedule(at_ns, u_burst, u_pause, passed)
+                self._post(u_side, u_size, u_place, lean, at_ns)
+        self._schedule(at_ns, u_burst, u_pause, urgency)
 
-    def _schedule(self, at_ns: int, u_burst: float, u_pause: float, passed: float) -> None:
+    def _schedule(self, at_ns: int, u_burst: float, u_pause: float, urgency: float) -> None:
         pause = -log(1.0 - u_pause) * (_BURST_PAUSE if u_burst < _BURST_SHARE else _LONG_PAUSE)
-        rate = self._latent.activity * (1.0 + 2.0 * min(passed, 2.0) if passed > 0.0 else 1.0)
+        rate = self._latent.activity * (1.0 + 2.0 * min(urgency, 2.0))
         self.next_ns = at_ns + 1 + int(pause * self._pause_ns / rate)
 
     def _react(self, stale: BookSide, pick_off: bool, u_place: float, u_size: float, at_ns: int) -> None:
@@ -160,10 +172,8 @@ class LitFlow:
         else:
             self._book.withdraw_background(stale, px, at_ns)
 
-    def _take(self, bid_px: int, ask_px: int, u_side: float, u_size: float, u_place: float, at_ns: int) -> None:
+    def _take(self, u_side: float, u_size: float, u_place: float, at_ns: int) -> None:
         """An uninformed taker. Most know the displayed size and take no more; a few walk into the book."""
-        if not bid_px or not ask_px:
-            return
         buying = u_side < 0.5 + _PRESSURE_TILT * self._latent.pressure
         book_side = self._book.asks if buying else self._book.bids
         qty = self._size(u_size)
@@ -171,15 +181,20 @@ class LitFlow:
             qty = min(qty, book_side.levels[book_side.best_px].qty)
         self._book.take(Side.BUY if buying else Side.SELL, qty, 0, at_ns)
 
-    def _cancel(self, u_side: float, u_size: float, u_place: float, at_ns: int) -> None:
-        """One background order leaves; the deepest level first where a side has grown too deep."""
+    def _cancel(self, u_side: float, u_size: float, u_place: float, lean: float, at_ns: int) -> None:
+        """One background order leaves: rather at the quote that the price comes near, or from a side grown too deep."""
         bids, asks = self._book.bids, self._book.asks
-        book_side = bids if u_side * (bids.count + asks.count) < bids.count else asks
+        bid_share = bids.count / (bids.count + asks.count) - _LEAN_TILT * lean
+        book_side = bids if u_side < bid_share else asks
         keys = book_side.keys
         depth = len(keys)
-        if not depth:
-            return
-        px = keys[0 if depth > _MAX_LEVELS else int(u_place * depth)] * book_side.sign
+        if depth > _MAX_LEVELS:
+            number = 0
+        elif -lean * book_side.sign > u_place:
+            number = depth - 1
+        else:
+            number = int(u_place * depth)
+        px = keys[number] * book_side.sign
         queue = book_side.levels[px].queue
         first = int(u_size * len(queue))
         for resting in queue[first:] + queue[:first]:
@@ -187,17 +202,16 @@ class LitFlow:
                 self._book.reduce(book_side, px, resting, resting.qty, at_ns)
                 return
 
-    def _post(self, u_side: float, u_size: float, u_place: float, at_ns: int) -> None:
+    def _post(self, u_side: float, u_size: float, u_place: float, lean: float, at_ns: int) -> None:
         """A new limit order around the fair quote of its side, never through the best price of any lit book."""
-        book, latent = self._book, self._latent
+        book = self._book
         bids, asks = book.bids, book.asks
         depth_tilt = 0.3 * (asks.count - bids.count) / self._orders  # the thin side attracts
-        bidding = u_side < 0.5 + max(-0.35, min(0.35, depth_tilt + 0.12 * latent.pressure))
+        bidding = u_side < 0.5 + max(-0.4, min(0.4, depth_tilt + _LEAN_TILT * lean))
         if len(bids.keys) < _MIN_LEVELS or len(asks.keys) < _MIN_LEVELS:
             bidding = len(bids.keys) < len(asks.keys) or (len(bids.keys) == len(asks.keys) and bidding)
-        u_behind, u_width = u_place, u_side * 7.0 % 1.0
-        behind = int(-log(1.0 - u_behind) * self._depth)
-        px = self._fair_px(bidding, u_width) + (-behind if bidding else behind) * self._tick
+        behind = int(-log(1.0 - u_place) * self._depth)
+        px = self._fair_px(bidding, u_size) + (-behind if bidding else behind) * self._tick
         reference = self._reference
         if bidding:
             ask_px = reference.ask_px
