@@ -32,7 +32,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameter_tags: dict[Name, Tag] = {}
     # TargetStrategy(847) is an int in FIX 4.4, and 1000 upwards is for the two sides to agree on. A value that is not
     # here is taken as the strategy's name.
-    strategy_codes: dict[str, str] = {"1000": "sweep", "1001": "twap"}
+    strategy_codes: dict[str, str] = msgspec.field(default_factory=lambda: {"1000": "sweep", "1001": "twap"})
     default_strategy: Name = "sweep"
     ord_types: tuple[OrdType, ...] = (OrdType.MARKET, OrdType.LIMIT)
     time_in_forces: tuple[TimeInForce, ...] = (TimeInForce.DAY, TimeInForce.IMMEDIATE_OR_CANCEL)

@@ -165,8 +165,6 @@ def _refusal(
     order: NewOrderSingle | OrderCancelReplaceRequest, message: Message, client: ClientConfig
 ) -> Refusal | None:
     """The first reason why the order can't be taken as it was sent, None if it can."""
-    if message.get(38) is None:
-        return OrdRejReason.INCORRECT_QUANTITY, "OrderQty(38) is missing"
     if order.order_qty <= 0:
         return OrdRejReason.INCORRECT_QUANTITY, f"OrderQty(38)={message.get(38)} is not above 0"
     if order.ord_type not in client.ord_types:

@@ -14,7 +14,7 @@ from fix.values import read_px, read_qty, read_timestamp
 
 SNAPSHOT_AND_UPDATES = "1"  # SubscriptionRequestType(263)
 FULL_BOOK = 0  # MarketDepth(264)
-INCREMENTAL = 1  # MDUpdateType(265)
+INCREMENTAL = "1"  # MDUpdateType(265)
 BID, OFFER, TRADE = "0", "1", "2"  # MDEntryType(269)
 NEW, CHANGE, DELETE = "0", "1", "2"  # MDUpdateAction(279)
 SIDES = {BID: Side.BUY, OFFER: Side.SELL}
