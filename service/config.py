@@ -56,7 +56,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: Name = "var/fairlead"
     control_socket: str = ""
     seed: int = 1
-    on_shutdown: Literal["cancel", "hold"] = "cancel"
+    on_shutdown: Literal["hold", "cancel"] = "hold"
     shutdown_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
     record_market_data: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -74,6 +74,10 @@ class InstrumentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lot: Positive = 1
     adv: Positive = 1_000_000
     hours: Annotated[TradingHours, Meta(extra={"from_text": hours_from_text})] = TradingHours()
+
+    @property
+    def instrument(self) -> Instrument:
+        return Instrument(self.symbol, self.tick, self.lot, self.adv, self.hours)
 
 
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,12 +104,6 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def control_path(self) -> Path:
         return Path(self.service.control_socket or Path(self.service.data_dir) / "control.sock")
-
-    def by_symbol(self) -> dict[str, Instrument]:
-        return {
-            entry.symbol: Instrument(entry.symbol, entry.tick, entry.lot, entry.adv, entry.hours)
-            for entry in self.instruments
-        }
 
 
 def load(path: Path) -> ServiceConfig:
