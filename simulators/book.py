@@ -77,20 +77,28 @@ class Book:
         self.owned: dict[str, Resting] = {}  # clients' resting orders by OrderID
         self._publisher = publisher
 
-    def add(self, book_side: BookSide, px: int, resting: Resting, at_ns: int) -> None:
-        """Put an order at the end of the queue at its price; the caller has made sure that it does not cross."""
+    def add(self, book_side: BookSide, px: int, resting: Resting, at_ns: int, in_front: bool = False) -> None:
+        """Put an order at the end (or front) of the queue at its price; the caller makes sure that none crosses."""
         level = book_side.levels.get(px) or book_side.open_level(px)
-        level.queue.append(resting)
+        if in_front:
+            level.queue.insert(0, resting)
+        else:
+            level.queue.append(resting)
         level.qty += resting.qty
         book_side.count += 1
         if resting.order is not None:
             self.owned[resting.order.order_id] = resting
         self._level_changed(book_side, px, level.qty, at_ns)
 
-    def reduce(self, book_side: BookSide, px: int, resting: Resting, qty: int, at_ns: int) -> None:
-        """Take `qty` shares out of a resting order without a trade; it leaves the queue when nothing is left."""
+    def reduce(
+        self, book_side: BookSide, px: int, resting: Resting, qty: int, at_ns: int, traded: bool = False
+    ) -> None:
+        """Take `qty` shares out of a resting order, by a trade or without; with none left it leaves the queue."""
         level = book_side.levels[px]
-        resting.qty -= qty
+        if traded:
+            self._execute(book_side, resting, px, qty, at_ns, None)
+        else:
+            resting.qty -= qty
         level.qty -= qty
         if not resting.qty:
             level.queue.remove(resting)
@@ -103,6 +111,8 @@ class Book:
         """Every background order at a price is cancelled; clients' orders stay."""
         level = book_side.levels[px]
         kept = [resting for resting in level.queue if resting.order is not None]
+        if len(kept) == len(level.queue):
+            return
         book_side.count -= len(level.queue) - len(kept)
         level.queue = kept
         level.qty = sum(resting.qty for resting in kept)
@@ -130,7 +140,7 @@ class Book:
             resting = queue[0]
             qty = min(left, resting.qty)
             left -= qty
-            self.execute(book_side, resting, px, qty, at_ns, taker)
+            self._execute(book_side, resting, px, qty, at_ns, taker)
             level.qty -= qty
             if not resting.qty:
                 del queue[0]
@@ -140,7 +150,10 @@ class Book:
         self._level_changed(book_side, px, level.qty, at_ns)
         return wanted - left
 
-    def execute(
+    def snapshot(self) -> BookSnapshot:
+        return BookSnapshot(self.venue, self.symbol, self.bids.depth(), self.asks.depth())
+
+    def _execute(
         self, book_side: BookSide, resting: Resting, px: int, qty: int, at_ns: int, taker: Order | None
     ) -> None:
         """One execution between a resting order and an aggressor: both owners hear of it, and it is printed."""
@@ -152,9 +165,6 @@ class Book:
             publisher.trade(at_ns, resting.order, qty, px, LastLiquidityInd.ADDED)
         aggressor = SELL if book_side.side is BUY else BUY
         publisher.events.append((self.venue, at_ns, TradePrinted(self.venue, self.symbol, px, qty, aggressor)))
-
-    def snapshot(self) -> BookSnapshot:
-        return BookSnapshot(self.venue, self.symbol, self.bids.depth(), self.asks.depth())
 
     def _gone(self, book_side: BookSide, resting: Resting) -> None:
         book_side.count -= 1

@@ -46,7 +46,7 @@ class DarkPool:
         self._config = config
         self._symbol = symbol
         self._reference = scene.reference
-        self._latent = scene.latent
+        self._signal = scene.signal
         self._random = random
         self._publisher = publisher
         self._dry = False
@@ -63,7 +63,7 @@ class DarkPool:
         self.match_resting(at_ns)
         if self._dry or self._reference.halted:
             return
-        pressure = self._latent.pressure
+        pressure = self._signal.pressure
         is_buy = pressure > 0 if pressure and u_informed < config.informed_share else u_side < 0.5
         qty = pareto_lots(u_size, config.mean_lots, config.size_tail) * self._symbol.lot_qty
         min_qty = qty // 2 if u_min < config.min_qty_share else 0

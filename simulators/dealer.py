@@ -43,7 +43,7 @@ class DealerDesk:
         self._config = config
         self._symbol = symbol
         self._reference = scene.reference
-        self._latent = scene.latent
+        self._signal = scene.signal
         self._random = random
         self._publisher = publisher
         self._quote_ns = start_ns + 1
@@ -114,7 +114,7 @@ class DealerDesk:
         self._client_ns = at_ns + 1 + int(-log(1.0 - u_pause) * 1e9 / config.clients_per_second)
         if not self.quotes or not self.has_market:
             return
-        pressure = self._latent.pressure
+        pressure = self._signal.pressure
         is_buy = pressure > 0 if pressure and u_informed < config.informed_share else u_side < 0.5
         quote = self.quotes[-1]
         quoted = quote.quoted

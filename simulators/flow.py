@@ -14,6 +14,7 @@ changes the orders that meet it, not the dice of everybody else.
 from dataclasses import dataclass
 from math import ceil, exp, floor, log, sqrt
 from random import Random
+from typing import Protocol
 
 from domain.fields import Side
 from simulators.book import Book, BookSide, Reference, Resting
@@ -50,6 +51,23 @@ def pareto_lots(u: float, mean_lots: float, tail: float) -> int:
     """Whole lots, Pareto with exponent `tail` and about the given mean, for a uniform `u` in [0, 1)."""
     scale = mean_lots * (tail - 1.0) / tail
     return min(max(int(scale * (1.0 - u) ** (-1.0 / tail) + 0.5), 1), _MAX_LOTS)
+
+
+class Signal(Protocol):
+    """What the informed know: `pressure`, from -1 (all will sell) to 1 (all will buy)."""
+
+    pressure: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the background of one symbol at one venue off the lit books works with."""
+
+    symbol: SymbolConfig
+    reference: Reference
+    signal: Signal
+    random: Random
+    start_ns: int
 
 
 class Latent:
@@ -89,26 +107,22 @@ class Latent:
         self.next_ns = at_ns + 1 + int(-log(1.0 - u_pause) * _VALUE_INTERVAL_NS)
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What a background process of one symbol at one venue works with."""
-
-    symbol: SymbolConfig
-    reference: Reference
-    latent: Latent
-    random: Random
-    start_ns: int
-
-
 class LitFlow:
     """The background orders on one lit book."""
 
-    def __init__(self, scene: Scene, venue: LitConfig, book: Book) -> None:
-        config, random, start_ns = scene.symbol, scene.random, scene.start_ns
-        self.next_ns = start_ns
+    def __init__(
+        self,
+        config: SymbolConfig,
+        venue: LitConfig,
+        book: Book,
+        reference: Reference,
+        latent: Latent,
+        random: Random,
+        start_ns: int,
+    ) -> None:
         self._book = book
-        self._reference = scene.reference
-        self._latent = scene.latent
+        self._reference = reference
+        self._latent = latent
         self._random = random
         self._tick = config.tick_px
         self._lot = config.lot_qty
@@ -119,6 +133,7 @@ class LitFlow:
         self._wide_ticks = 2.0 * config.half_spread_ticks + 3.0
         self._orders = max(config.orders_per_side * venue.depth_factor, 4.0)
         self._pause_ns = 1e9 / (config.events_per_second * venue.flow_share)
+        self.next_ns = start_ns
         self._seed_book(start_ns)
         self._schedule(start_ns, random.random(), random.random(), 0.0)
 

@@ -9,9 +9,9 @@ class LitVenue:
     """Displayed books, one per symbol, with price-time priority."""
 
     def __init__(
-        self, books: dict[str, Book], ticks: dict[str, int], references: dict[str, Reference], publisher: Publisher
+        self, books: list[Book], ticks: dict[str, int], references: dict[str, Reference], publisher: Publisher
     ) -> None:
-        self.books = books
+        self.books = {book.symbol: book for book in books}
         self._ticks = ticks
         self._references = references
         self._publisher = publisher

@@ -5,19 +5,18 @@ then by their fixed number, so the sequence of events depends on the seed and on
 else: not on how time is cut into steps, and not on whether the clock is real.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
-from domain.fields import VenueKind
 from domain.market import MarketUpdate
 from simulators.book import Book, Reference
 from simulators.dark import DarkPool, DarkVenue
 from simulators.dealer import DealerDesk, DealerVenue
-from simulators.flow import NEVER, Latent, LitFlow, Scene
+from simulators.flow import NEVER, Latent, LitFlow, Scene, Signal
 from simulators.lit import LitVenue
-from simulators.market_config import DarkConfig, DealerConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
+from simulators.market_config import DarkConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
 from simulators.orders import Order, Publisher, TimedEvent
 
 
@@ -44,17 +43,23 @@ class Market:
 
     def __init__(self, config: MarketConfig, seed: int, start_ns: int) -> None:
         self.config = config
-        self.venues: dict[str, Venue] = {}
         self.references = {symbol.symbol: Reference() for symbol in config.symbols}
         self.steps = 0  # of all processes since the start
-        self._ticks = {symbol.symbol: symbol.tick_px for symbol in config.symbols}
         self._seed = seed
         self._start_ns = start_ns
-        self.latents = {symbol.symbol: self._latent(symbol) for symbol in config.symbols}
         self._events: list[TimedEvent] = []
         self._processes: list[Process] = []
         self._sleepers: dict[str, int] = {}  # the process of a venue that an order may wake
-        self._build()
+        publishers = {venue.name: Publisher(venue.name, self._events, start_ns) for venue in config.venues}
+        for symbol in config.symbols:
+            self.references[symbol.symbol].books += [
+                Book(symbol.symbol, publishers[venue.name]) for venue in config.venues if isinstance(venue, LitConfig)
+            ]
+        # The background first, because all the others go by its prices.
+        self._signals = {symbol.symbol: self._background(symbol) for symbol in config.symbols}
+        self.venues: dict[str, Venue] = {
+            venue.name: self._venue(venue, publishers[venue.name]) for venue in config.venues
+        }
         self._events.clear()  # what stands in the books at the start is for `snapshot` to say
         # The last entry keeps the heap from ever being empty.
         self._heap = [(p.next_ns, n) for n, p in enumerate(self._processes) if p.next_ns < NEVER] + [(NEVER, -1)]
@@ -112,51 +117,40 @@ class Market:
         self._events.clear()
         return events
 
-    def _build(self) -> None:
-        self._processes += self.latents.values()
-        build: dict[type, Callable[[Any, Publisher], Venue]] = {
-            LitConfig: self._lit,
-            DarkConfig: self._dark,
-            DealerConfig: self._dealer,
-        }
-        # First the books, because all the others go by their prices.
-        lit_first = sorted(self.config.venues, key=lambda venue: venue.kind is not VenueKind.LIT)
-        built = {
-            venue.name: build[type(venue)](venue, Publisher(venue.name, self._events, self._start_ns))
-            for venue in lit_first
-        }
-        self.venues.update({venue.name: built[venue.name] for venue in self.config.venues})
+    def _background(self, symbol: SymbolConfig) -> Signal:
+        """Everybody else's orders on the lit books of a symbol, and what the informed among them know."""
+        latent = Latent(symbol, self._stream(symbol.symbol), self._start_ns)
+        self._processes.append(latent)
+        reference = self.references[symbol.symbol]
+        lit = [venue for venue in self.config.venues if isinstance(venue, LitConfig)]
+        for venue, book in zip(lit, reference.books, strict=True):
+            random = self._stream(symbol.symbol, venue.name)
+            self._processes.append(LitFlow(symbol, venue, book, reference, latent, random, self._start_ns))
+        return latent
 
-    def _latent(self, symbol: SymbolConfig) -> Latent:
-        return Latent(symbol, Random(f"{self._seed}/{symbol.symbol}"), self._start_ns)
-
-    def _lit_flow(self, scene: Scene, venue: LitConfig, book: Book) -> Process:
-        return LitFlow(scene, venue, book)
-
-    def _lit(self, config: LitConfig, publisher: Publisher) -> Venue:
-        books: dict[str, Book] = {}
-        for name, scene in self._scenes(config):
-            books[name] = Book(name, publisher)
-            scene.reference.books.append(books[name])
-            self._processes.append(self._lit_flow(scene, config, books[name]))
-        return LitVenue(books, self._ticks, self.references, publisher)
-
-    def _dark(self, config: DarkConfig, publisher: Publisher) -> Venue:
-        pools = {name: DarkPool(scene, config, publisher) for name, scene in self._scenes(config)}
-        self._processes += pools.values()
-        return DarkVenue(pools, self._ticks, publisher)
-
-    def _dealer(self, config: DealerConfig, publisher: Publisher) -> Venue:
+    def _venue(self, config: VenueConfig, publisher: Publisher) -> Venue:
+        ticks = {symbol.symbol: symbol.tick_px for symbol in self.config.symbols}
+        if isinstance(config, LitConfig):
+            books = [book for reference in self.references.values() for book in reference.books]
+            return LitVenue([book for book in books if book.venue == config.name], ticks, self.references, publisher)
+        if isinstance(config, DarkConfig):
+            pools = {name: DarkPool(scene, config, publisher) for name, scene in self._scenes(config)}
+            self._processes += pools.values()
+            return DarkVenue(pools, ticks, publisher)
         desks = {name: DealerDesk(scene, config, publisher) for name, scene in self._scenes(config)}
-        venue = DealerVenue(config, desks, publisher)
+        dealer = DealerVenue(config, desks, publisher)
         self._processes += desks.values()
         self._sleepers[config.name] = len(self._processes)
-        self._processes.append(venue.last_look)
-        return venue
+        self._processes.append(dealer.last_look)
+        return dealer
 
     def _scenes(self, venue: VenueConfig) -> Iterator[tuple[str, Scene]]:
-        """What a venue's background works with, by symbol; each has a random stream that nobody else draws from."""
+        """What the background of a venue off the books works with, by symbol."""
         for symbol in self.config.symbols:
             name = symbol.symbol
-            random = Random(f"{self._seed}/{name}/{venue.name}")
-            yield name, Scene(symbol, self.references[name], self.latents[name], random, self._start_ns)
+            stream = self._stream(name, venue.name)
+            yield name, Scene(symbol, self.references[name], self._signals[name], stream, self._start_ns)
+
+    def _stream(self, *names: str) -> Random:
+        """A random stream that nobody else draws from."""
+        return Random("/".join((str(self._seed), *names)))
