@@ -39,9 +39,8 @@ def allocate(
     An odd rest of the slice goes with the last child that is sent, which is then the last of the parent.
     """
     urgent = wanted.urgency >= 1.0
-    ranked = sorted(
-        range(len(candidates)), key=lambda i: (urgent and candidates[i].horizon_ns > 0, scores[i].cost_bps, i)
-    )
+    keys = [(urgent and c.horizon_ns > 0, s.cost_bps) for c, s in zip(candidates, scores, strict=True)]
+    ranked = sorted(range(len(keys)), key=keys.__getitem__)
     best = _Filling(wanted, candidates, policy, lot_qty, ranked)
     exploration = 0.0 if urgent else policy.exploration
     if not exploration or len(candidates) < 2:
@@ -90,6 +89,8 @@ class _Filling:
             indices = list(run)
             share_qty = int(policy.max_passive_share * self.left_qty) if is_passive else self.left_qty
             for index in indices:
+                if not self.left_qty:
+                    break
                 self._serve(index, share_qty)
             if is_passive:
                 for index in indices:
@@ -100,8 +101,6 @@ class _Filling:
     def _serve(self, index: int, share_qty: int) -> None:
         """A first part for a candidate, or the note why not."""
         candidate = self.candidates[index]
-        if not self.left_qty:
-            return
         needed_qty = max(self.min_qty, candidate.min_qty)
         needed_qty += -needed_qty % self.lot_qty
         if self.children == self.policy.max_children_per_decision:
@@ -147,21 +146,15 @@ class _Filling:
             self.qtys[last] += self.odd_qty
 
     def allocations(self, scores: Sequence[Score], propensities: Sequence[float]) -> list[Allocation]:
-        worst = next((i for i in reversed(self.ranked) if self.qtys[i]), None)
+        last = next((i for i in reversed(self.ranked) if self.qtys[i]), -1)
+        last_bps = scores[last].cost_bps
+        name = f"{self.candidates[last].venue} {self.candidates[last].action} at {last_bps:.2f} bps"
+        early = "urgent: filled by what is immediate" if self.wanted.urgency >= 1.0 else "filled by an exploration"
+        outranked = (f"costlier than {name}", f"{early}, the last {name}")
         return [
-            Allocation(qty, propensities[i], "" if qty else self.notes[i] or self._outranked(i, worst, scores))
-            for i, qty in enumerate(self.qtys)
+            Allocation(qty, propensity, "" if qty else note or outranked[score.cost_bps < last_bps])
+            for qty, propensity, note, score in zip(self.qtys, propensities, self.notes, scores, strict=True)
         ]
-
-    def _outranked(self, index: int, worst: int | None, scores: Sequence[Score]) -> str:
-        assert worst is not None  # only a candidate that the slice did not reach has no note of its own
-        last, cost_bps = self.candidates[worst], scores[worst].cost_bps
-        name = f"{last.venue} {last.action} at {cost_bps:.2f} bps"
-        if scores[index].cost_bps >= cost_bps:
-            return f"costlier than {name}"
-        if self.wanted.urgency >= 1.0:
-            return f"urgent: filled by what is immediate, the last {name}"
-        return f"exploration: filled before its turn, the last {name}"
 
 
 def _draw(seed: int, decision_id: int, probability: float, count: int) -> tuple[bool, int]:

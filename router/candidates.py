@@ -43,7 +43,7 @@ def candidates(
         return []
     scan = _Scan(side, limit_px, wanted, view, instrument, policy)
     if Action.TAKE in policy.actions:
-        scan.find_take_limit(venues)
+        scan.find_take_limit(venues, now_ns)
     for name, terms in venues.items():
         if name in policy.excluded_venues:
             continue
@@ -102,17 +102,24 @@ class _Scan:
         self.worst_px = self._capped(self.far_px + self.sign * policy.take_limit_ticks * instrument.tick_px)
         self.take_px = 0
 
-    def find_take_limit(self, venues: Mapping[str, VenueTerms]) -> None:
-        """The price to which all lit venues together have to be swept for an urgent slice; 0 for one that can wait."""
+    def find_take_limit(self, venues: Mapping[str, VenueTerms], now_ns: int) -> None:
+        """The price to which an urgent slice has to sweep lit books and dealers' quotes; 0 for one that can wait."""
         if self.wanted.urgency < 1.0:
             return
         sign, worst = self.sign, self.sign * self.worst_px
         levels: list[tuple[int, int]] = []
-        for name in venues:
+        dealer_qty = int(self.policy.max_dealer_share * self.wanted.qty)
+        for name, terms in venues.items():
+            if name in self.policy.excluded_venues:
+                continue
             book = self.view.books.get(name)
-            if book is not None and name not in self.policy.excluded_venues:
+            if terms.kind is VenueKind.LIT and book is not None:
                 far = book.asks if self.is_buy else book.bids
                 levels += [(sign * px, qty) for px, qty in far.items() if sign * px <= worst]
+            elif terms.kind is VenueKind.DEALER and (offer := self._offer(name, now_ns)) is not None:
+                px, qty, _ = offer
+                levels.append((sign * px, min(qty, dealer_qty)))
+                dealer_qty -= levels[-1][1]
         levels.sort()
         covered_qty = 0
         for signed_px, qty in levels:
@@ -148,14 +155,22 @@ class _Scan:
             self.found.append(Candidate(venue, VenueKind.DARK, Action.MID_PEG, px, qty, min_qty, "", self.rest_ns))
 
     def dealer(self, venue: str, now_ns: int) -> None:
+        offer = self._offer(venue, now_ns)
+        if offer is not None:
+            px, qty, quote_id = offer
+            self.found.append(Candidate(venue, VenueKind.DEALER, Action.TAKE_QUOTE, px, qty, 0, quote_id))
+
+    def _offer(self, venue: str, now_ns: int) -> tuple[int, int, str] | None:
+        """Price, quantity and id of a dealer's quote on the other side, where it lives long enough to be taken."""
         quote = self.view.quotes.get(venue)
         if quote is None or Action.TAKE_QUOTE not in self.actions:
-            return
+            return None
         px, qty = (quote.ask_px, quote.ask_qty) if self.is_buy else (quote.bid_px, quote.bid_qty)
         lives = quote.valid_until_ns > now_ns + self.policy.quote_margin_ms * 1_000_000
         # A quote is taken at its own price or not at all.
         if lives and qty > 0 and px == self._on_tick(px) and self.sign * px <= self.sign * self.worst_px:
-            self.found.append(Candidate(venue, VenueKind.DEALER, Action.TAKE_QUOTE, px, qty, 0, quote.quote_id))
+            return px, qty, quote.quote_id
+        return None
 
     def _add(self, venue: str, action: Action, px: int, queue_ahead_qty: int = 0) -> None:
         self.found.append(

@@ -41,7 +41,7 @@ FEATURES = (
     "own_resting",  # log(1 + lots) of ours among them
     "qty",  # log(1 + lots) that it could send
     "qty_share",  # that quantity / (it + what is displayed where it would trade or wait)
-    "venue_near",  # log(1 + lots) at the venue's best price on our side
+    "venue_near",  # log(1 + lots) at the venue's best price on our side; of all venues where it shows none
     "venue_far",  # and on the other side
     "at_best",  # 1 where the price it joins or takes is the best of all venues
     "fill_rate",  # of recent orders at the venue with this action
@@ -92,50 +92,48 @@ def features(
         view.volatility_bps,
         -sign * view.signed_flow_qty(now_ns) / displayed_qty,
     )
-    view_age_s = (now_ns - view.updated_ns) / 1e9
+    log_near, log_far = log1p(near_qty / lot_qty), log1p(far_qty / lot_qty)
     values: list[float] = []
+    seen = ""
     for candidate in candidates:
         venue, action, px = candidate.venue, candidate.action, candidate.px
+        if venue != seen:  # candidates of a venue come together
+            seen, terms, book = venue, venues[venue], view.books.get(venue)
+            index, own_log = venue_index[venue], log1p(statistics.resting_qty(venue, view.symbol, side) / lot_qty)
+            if book is None:  # nothing displayed: what the others show
+                venue_far_px, venue_near_log, venue_far_log = far_px, log_near, log_far
+                age_s = (now_ns - view.updated_ns) / 1e9
+            else:
+                bid_log, ask_log = log1p(book.best_bid_qty / lot_qty), log1p(book.best_ask_qty / lot_qty)
+                venue_far_px = book.best_ask_px if is_buy else book.best_bid_px
+                venue_near_log, venue_far_log = (bid_log, ask_log) if is_buy else (ask_log, bid_log)
+                age_s = (now_ns - book.updated_ns) / 1e9
         outcomes = statistics.of(venue, action)
         qty = min(wanted.qty, candidate.max_qty)
-        queue_qty = candidate.queue_ahead_qty
-        book = view.books.get(venue)
-        own_side_qty, other_px, other_qty, age_s = 0, far_px, 0, view_age_s
-        if book is not None:
-            age_s = (now_ns - book.updated_ns) / 1e9
-            if is_buy:
-                own_side_qty, other_qty, other_px = book.best_bid_qty, book.best_ask_qty, book.best_ask_px
-            else:
-                own_side_qty, other_qty, other_px = book.best_ask_qty, book.best_bid_qty, book.best_bid_px
+        queue_qty = against_qty = candidate.queue_ahead_qty
         aggression_ticks = sign * (px - mid_px) / tick_px
         left_s = 0.0
-        own_qty = 0
         if action is Action.TAKE:
-            at_best, against_qty = other_px == far_px, candidate.max_qty
+            at_best, against_qty, fill_prior = venue_far_px == far_px, candidate.max_qty, DISPLAYED_FILL_PRIOR
         elif action is Action.TAKE_QUOTE:
-            at_best, against_qty = sign * px <= sign * far_px, candidate.max_qty
+            at_best, against_qty, fill_prior = sign * px <= sign * far_px, candidate.max_qty, terms.fill_prior
             left_s = (view.quotes[venue].valid_until_ns - now_ns) / 1e9
+        elif action is Action.MID_PEG:
+            at_best, aggression_ticks, fill_prior = True, 0.0, terms.fill_prior
         else:
-            own_qty = statistics.resting_qty(venue, view.symbol, side)
-            if action is Action.MID_PEG:
-                at_best, against_qty, aggression_ticks = True, 0, 0.0
-            else:
-                at_best, against_qty = sign * px >= sign * near_px, queue_qty
+            at_best = sign * px >= sign * near_px
+            fill_prior = _resting_fill_prior(terms.fill_prior, sign * (px - near_px) / tick_px)
         values += _ONE_HOT[action]
-        values += (
-            venue_index[venue],
-            _fill_prior(action, venues[venue]),
-            candidate.horizon_ns / 1e9,
-        )
+        values += (index, fill_prior, candidate.horizon_ns / 1e9)
         values += common
         values += (
             aggression_ticks,
             log1p(queue_qty / lot_qty),
-            log1p(own_qty / lot_qty),
+            own_log if candidate.horizon_ns else 0.0,
             log1p(qty / lot_qty),
             qty / (qty + against_qty),
-            log1p(own_side_qty / lot_qty),
-            log1p(other_qty / lot_qty),
+            venue_near_log,
+            venue_far_log,
             at_best,
             outcomes.fill_rate,
             outcomes.filled_fraction,
@@ -147,10 +145,8 @@ def features(
     return np.frombuffer(array("f", values), dtype=np.float32).reshape(len(candidates), len(FEATURES))
 
 
-def _fill_prior(action: Action, terms: VenueTerms) -> float:
-    """The venue's configured prior is for an order that waits its turn there, or for a dealer's last look."""
-    if action is Action.TAKE:
-        return DISPLAYED_FILL_PRIOR
-    if action is Action.IMPROVE:
-        return 1.0 - (1.0 - terms.fill_prior) ** 2  # first in its queue: as good as two tries from behind
-    return terms.fill_prior
+def _resting_fill_prior(fill_prior: float, ticks_ahead: float) -> float:
+    """The configured prior is for an order that joins the best price; one ahead of it fills as two tries there."""
+    if ticks_ahead > 0:
+        return 1.0 - (1.0 - fill_prior) ** 2
+    return fill_prior / (1.0 - ticks_ahead)
