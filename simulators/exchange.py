@@ -1,0 +1,317 @@
+"""All simulated venues as one endpoint: FIX.4.4 acceptors around one market.
+
+Each venue has a listener, named like the venue, and two sessions on it: the venue's name as CompID takes orders, the
+name with "MD" sends market data. What a client sends reaches the market after the venue's latency, and what happens in
+the market reaches the client after the same latency; both wait here, in order, so that the venues are as slow in
+virtual time as over sockets. A report is built when it happens: if the client is away it is stored, and resent after
+the next logon.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Protocol
+
+from domain.market import MarketUpdate
+from fix.endpoint import Link, Output
+from fix.errors import BusinessRejectReason
+from fix.lobby import Admitted, Lobby
+from fix.message import Message
+from fix.messages import (
+    FieldError,
+    MarketDataRequest,
+    NewOrderSingle,
+    OrderCancelRequest,
+    OrderStatusRequest,
+    Typed,
+    UnsupportedMessageType,
+    decode,
+)
+from fix.session import Disconnect, Received, Session, SessionConfig, SessionDirectory
+from fix.store import Store
+from simulators.exchange_data import SNAPSHOT, SUBSCRIBE, Subscription, refusal
+from simulators.exchange_orders import OrderDesk
+from simulators.ledger import LedgerEntry
+from simulators.market_config import MarketConfig
+from simulators.orders import Accepted, Canceled, CancelRejected, Order, OrderEvent, Rejected, TimedEvent, Traded
+
+_ORDER_EVENTS = (Accepted, Traded, Canceled, Rejected, CancelRejected)
+_NEVER = 1 << 62
+
+
+class MarketMachine(Protocol):
+    """A simulated market, or the replay of a real one."""
+
+    config: MarketConfig
+
+    def next_event_ns(self) -> int: ...
+
+    def advance(self, now_ns: int) -> list[TimedEvent]: ...
+
+    def submit(self, venue: str, order: Order, now_ns: int) -> list[TimedEvent]: ...
+
+    def cancel(self, venue: str, order_id: str, now_ns: int) -> list[TimedEvent]: ...
+
+    def snapshot(self, venue: str, symbol: str) -> list[MarketUpdate]: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Channel:
+    """One FIX session of a venue, connected or not."""
+
+    venue: str
+    session: Session
+    link: Link | None = None
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)  # by MDReqID(262)
+
+
+@dataclass(slots=True, eq=False)
+class _Venue:
+    desk: OrderDesk
+    latency_ns: int
+    orders: _Channel
+    data: _Channel
+
+
+class Exchange:
+    """`latency_ns` is one way, by venue; `open_store` gives the store of a session by its name."""
+
+    def __init__(
+        self,
+        market: MarketMachine,
+        *,
+        counterparty: str,
+        latency_ns: Mapping[str, int],
+        open_store: Callable[[str], Store],
+        now_ns: int,
+    ) -> None:
+        self.market = market
+        self.ledger: list[LedgerEntry] = []
+        self._symbols = frozenset(symbol.symbol for symbol in market.config.symbols)
+        self._venues: dict[str, _Venue] = {}
+        self._channels: dict[str, _Channel] = {}  # by session name
+        self._by_link: dict[Link, _Channel] = {}
+        self._touched: dict[str, _Channel] = {}
+        self._closes: list[Link] = []
+        self._inbound: list[tuple[int, int, _Channel, Message, Typed]] = []  # heaps by due time, then as they came
+        self._outbound: list[tuple[int, int, _Channel, Typed, Subscription | None]] = []
+        self._pushed = 0
+        for venue in market.config.venues:
+            self._venues[venue.name] = _Venue(
+                OrderDesk(venue.name, venue.kind, self._symbols, f"{venue.name}.{now_ns // 1_000_000:x}."),
+                latency_ns[venue.name],
+                self._open(venue.name, venue.name, counterparty, open_store, now_ns),
+                self._open(venue.name, f"{venue.name}MD", counterparty, open_store, now_ns),
+            )
+        self._lobby = Lobby(SessionDirectory(channel.session for channel in self._channels.values()))
+        self._session_timer_ns = self._soonest()
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """The names of the listeners: those of the venues."""
+        return tuple(self._venues)
+
+    # --- the endpoint ---
+
+    def connected(self, link: Link, port: str, now_ns: int) -> Output:
+        if self._lobby.connected(link, now_ns) is not None:
+            self._closes.append(link)
+        self._session_timer_ns = self._soonest()
+        return self._pump(now_ns)
+
+    def receive(self, link: Link, data: bytes, now_ns: int) -> Output:
+        if link in self._lobby:
+            admitted = self._lobby.receive(link, data, now_ns)
+            if isinstance(admitted, Admitted):
+                channel = self._by_link[link] = self._channels[admitted.session.name]
+                channel.link = link
+                channel.session.connected(now_ns)
+                data = admitted.data
+            elif admitted is not None:
+                self._closes.append(link)
+        if connected := self._by_link.get(link):
+            connected.session.receive(data, now_ns)
+            self._work(connected, now_ns)
+        return self._pump(now_ns)
+
+    def disconnected(self, link: Link, now_ns: int) -> Output:
+        self._lobby.disconnected(link)
+        channel = self._by_link.pop(link, None)
+        if channel is not None:
+            channel.link = None
+            channel.session.disconnected(now_ns)
+            for subscription in channel.subscriptions.values():
+                subscription.is_alive = False
+            channel.subscriptions.clear()
+            self._work(channel, now_ns)
+        return self._pump(now_ns)
+
+    def timer(self, now_ns: int) -> Output:
+        if self._session_timer_ns <= now_ns:
+            self._closes += self._lobby.expired(now_ns)
+            for channel in self._channels.values():
+                due_ns = channel.session.next_timer_ns()
+                if due_ns is not None and due_ns <= now_ns:
+                    channel.session.timer(now_ns)
+                    self._work(channel, now_ns)
+            self._session_timer_ns = self._soonest()
+        return self._pump(now_ns)
+
+    def next_timer_ns(self) -> int | None:
+        due_ns = min(self.market.next_event_ns(), self._session_timer_ns)
+        if self._inbound and self._inbound[0][0] < due_ns:
+            due_ns = self._inbound[0][0]
+        if self._outbound and self._outbound[0][0] < due_ns:
+            due_ns = self._outbound[0][0]
+        return due_ns if due_ns < _NEVER else None
+
+    def logout(self, text: str, now_ns: int) -> Output:
+        """Ends every session; orders stay in the market."""
+        for channel in self._channels.values():
+            if channel.session.is_logged_on:
+                channel.session.logout(text, now_ns)
+                self._touched[channel.session.name] = channel
+        self._session_timer_ns = self._soonest()
+        return self._output()
+
+    # --- sessions ---
+
+    def _open(
+        self, venue: str, comp_id: str, counterparty: str, open_store: Callable[[str], Store], now_ns: int
+    ) -> _Channel:
+        config = SessionConfig(
+            begin_string="FIX.4.4",
+            sender_comp_id=comp_id,
+            target_comp_id=counterparty,
+            role="acceptor",
+            resend_app=comp_id == venue,  # reports are; yesterday's market data is worth nothing
+        )
+        channel = _Channel(venue, Session(config, open_store(comp_id), now_ns))
+        self._channels[channel.session.name] = channel
+        return channel
+
+    def _soonest(self) -> int:
+        """Never later than a session wants it; what a session sends only moves its timer on."""
+        timers = [channel.session.next_timer_ns() for channel in self._channels.values()]
+        timers.append(self._lobby.next_timer_ns())
+        return min((at_ns for at_ns in timers if at_ns is not None), default=_NEVER)
+
+    def _work(self, channel: _Channel, now_ns: int) -> None:
+        session = channel.session
+        self._touched[session.name] = channel
+        while (event := session.next_event(now_ns)) is not None:
+            if isinstance(event, Received):
+                self._take_in(channel, event.message, now_ns)
+            elif isinstance(event, Disconnect) and channel.link is not None:
+                self._closes.append(channel.link)
+        self._session_timer_ns = self._soonest()
+
+    def _take_in(self, channel: _Channel, message: Message, now_ns: int) -> None:
+        try:
+            typed = decode(message)
+        except FieldError as error:
+            channel.session.reject(message, error.reason, error.tag, error.text, now_ns)
+            return
+        except UnsupportedMessageType as error:
+            self._unsupported(channel, message, error.text, now_ns)
+            return
+        self._pushed += 1
+        due_ns = now_ns + self._venues[channel.venue].latency_ns
+        heappush(self._inbound, (due_ns, self._pushed, channel, message, typed))
+
+    def _unsupported(self, channel: _Channel, message: Message, text: str, now_ns: int) -> None:
+        channel.session.business_reject(message, BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, text, now_ns)
+        self._touched[channel.session.name] = channel
+
+    # --- the market ---
+
+    def _pump(self, now_ns: int) -> Output:
+        """Everything that is due, in the order of its time, however late it is looked at."""
+        while self._inbound and self._inbound[0][0] <= now_ns:
+            due_ns, _, channel, message, typed = heappop(self._inbound)
+            self._handle(channel, message, typed, due_ns)
+        if self.market.next_event_ns() <= now_ns:
+            self._route(self.market.advance(now_ns))
+        while self._outbound and self._outbound[0][0] <= now_ns:
+            _, _, channel, typed, subscription = heappop(self._outbound)
+            if subscription is None or (subscription.is_alive and channel.session.is_logged_on):
+                channel.session.send(typed, now_ns)
+                self._touched[channel.session.name] = channel
+        return self._output()
+
+    def _handle(self, channel: _Channel, message: Message, typed: Typed, at_ns: int) -> None:
+        venue = self._venues[channel.venue]
+        if channel is venue.data and isinstance(typed, MarketDataRequest):
+            self._subscribe(venue, typed, at_ns)
+        elif channel is venue.data:
+            self._unsupported(channel, message, "only MarketDataRequest(V) is taken here", at_ns)
+        elif isinstance(typed, NewOrderSingle):
+            order = venue.desk.new_order(typed, channel.session.config.target_comp_id, at_ns)
+            if isinstance(order, Order):
+                self._route(self.market.submit(channel.venue, order, at_ns))
+            else:
+                self._later(venue.orders, at_ns, order)
+        elif isinstance(typed, OrderCancelRequest):
+            order_id = venue.desk.cancel(typed, at_ns)
+            if isinstance(order_id, str):
+                self._route(self.market.cancel(channel.venue, order_id, at_ns))
+            else:
+                self._later(venue.orders, at_ns, order_id)
+        elif isinstance(typed, OrderStatusRequest):
+            self._later(venue.orders, at_ns, venue.desk.status(typed, at_ns))
+        else:
+            self._unsupported(channel, message, "only D, F and H are taken here", at_ns)
+
+    def _subscribe(self, venue: _Venue, request: MarketDataRequest, at_ns: int) -> None:
+        channel = venue.data
+        if reject := refusal(request, self._symbols, channel.subscriptions):
+            self._later(channel, at_ns, reject)
+            return
+        if ended := channel.subscriptions.pop(request.md_req_id, None):
+            ended.is_alive = False
+        if request.subscription_request_type not in (SNAPSHOT, SUBSCRIBE):
+            return
+        self._route(self.market.advance(at_ns))
+        subscription = Subscription(request.md_req_id, frozenset(request.symbols))
+        for symbol in request.symbols:
+            for update in self.market.snapshot(channel.venue, symbol):
+                if snapshot := subscription.snapshot(update):
+                    self._later(channel, at_ns, snapshot, subscription)
+        if request.subscription_request_type == SUBSCRIBE:
+            channel.subscriptions[request.md_req_id] = subscription
+
+    def _route(self, events: list[TimedEvent]) -> None:
+        """Reports to the clients, and to the subscribers what each venue showed at each instant."""
+        instants: dict[tuple[str, int], list[MarketUpdate]] = {}
+        for name, at_ns, event in events:
+            venue = self._venues[name]
+            if isinstance(event, _ORDER_EVENTS):
+                self._report(venue, event, at_ns)
+            elif venue.data.subscriptions:
+                instants.setdefault((name, at_ns), []).append(event)
+        for (name, at_ns), updates in instants.items():
+            channel = self._venues[name].data
+            for subscription in channel.subscriptions.values():
+                for message in subscription.changes(updates):
+                    self._later(channel, at_ns, message, subscription)
+
+    def _report(self, venue: _Venue, event: OrderEvent, at_ns: int) -> None:
+        report, entry = venue.desk.report(event, at_ns)
+        if entry is not None:
+            self.ledger.append(entry)
+        self._later(venue.orders, at_ns, report)
+
+    def _later(self, channel: _Channel, at_ns: int, typed: Typed, subscription: Subscription | None = None) -> None:
+        self._pushed += 1
+        due_ns = at_ns + self._venues[channel.venue].latency_ns
+        heappush(self._outbound, (due_ns, self._pushed, channel, typed, subscription))
+
+    def _output(self) -> Output:
+        output = Output()
+        for channel in self._touched.values():
+            outbox = channel.session.take_outbox()
+            if outbox and channel.link is not None:
+                output.writes.append((channel.link, b"".join([outgoing.raw for outgoing in outbox])))
+        self._touched.clear()
+        output.closes, self._closes = self._closes, []
+        return output
