@@ -37,7 +37,7 @@ NAMES = {
     279: "MDUpdateAction",
 }
 
-Entry = dict[int, str]
+Entry = dict[str, str]  # tags as text
 
 
 def subscription(symbols: tuple[str, ...], md_req_id: str) -> MarketDataRequest:
@@ -56,7 +56,7 @@ def to_updates(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
     """The updates in a MarketDataIncrementalRefresh(X), -SnapshotFullRefresh(W) or Quote(S); [] for other messages."""
     match message.msg_type:
         case "X":
-            return [_change(entry, venue) for entry in message.group(268)]
+            return [_change(entry, venue) for entry in message.entries(268)]
         case "W":
             return [_snapshot(message, venue)]
         case "S":
@@ -65,25 +65,25 @@ def to_updates(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
 
 
 def _change(entry: Entry, venue: str) -> MarketUpdate:
-    symbol = entry.get(55)
+    symbol = entry.get("55")
     if not symbol:
         raise _missing(55)
-    entry_type = entry.get(269)
+    entry_type = entry.get("269")
     side = SIDES.get(entry_type)
-    px = _px(entry.get(270), 270)
+    px = _px(entry.get("270"), 270)
     if side is not None:
-        action = entry.get(279)
+        action = entry.get("279")
         if action == DELETE:
             return LevelChange(venue, symbol, side, px, 0)
         if action not in (NEW, CHANGE):
             raise _incorrect(279, action)
-        return LevelChange(venue, symbol, side, px, _qty(entry.get(271), 271))
+        return LevelChange(venue, symbol, side, px, _qty(entry.get("271"), 271))
     if entry_type != TRADE:
         raise _incorrect(269, entry_type)
-    aggressor = entry.get(277)
+    aggressor = entry.get("277")
     if aggressor not in AGGRESSORS:
         raise _incorrect(277, aggressor)
-    return TradePrinted(venue, symbol, px, _qty(entry.get(271), 271), AGGRESSORS[aggressor])
+    return TradePrinted(venue, symbol, px, _qty(entry.get("271"), 271), AGGRESSORS[aggressor])
 
 
 def _snapshot(message: Message, venue: str) -> BookSnapshot:
@@ -92,11 +92,11 @@ def _snapshot(message: Message, venue: str) -> BookSnapshot:
     if not symbol:
         raise _missing(55)
     levels: dict[str, list[tuple[int, int]]] = {BID: [], OFFER: [], TRADE: []}
-    for entry in message.group(268):
-        entry_type = entry.get(269)
+    for entry in message.entries(268):
+        entry_type = entry.get("269")
         if entry_type not in levels:
             raise _incorrect(269, entry_type)
-        levels[entry_type].append((_px(entry.get(270), 270), _qty(entry.get(271), 271)))
+        levels[entry_type].append((_px(entry.get("270"), 270), _qty(entry.get("271"), 271)))
     return BookSnapshot(venue, symbol, tuple(sorted(levels[BID], reverse=True)), tuple(sorted(levels[OFFER])))
 
 

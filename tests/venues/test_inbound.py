@@ -1,0 +1,210 @@
+"""What venues say and what it becomes. No report is dropped, and none makes the process fail."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.facts import (
+    AnyFact,
+    ChildAcknowledged,
+    ChildCanceled,
+    ChildCancelRejected,
+    ChildExpired,
+    ChildFilled,
+    ChildRejected,
+    ChildStatus,
+    ExecutionUnknown,
+)
+from domain.fields import (
+    CxlRejReason,
+    ExecType,
+    LastLiquidityInd,
+    OrdRejReason,
+    OrdStatus,
+    Side,
+)
+from fix.message import Message, parse
+from fix.messages import ExecutionReport, encode
+from venues.inbound import to_facts
+
+AT_NS = 1_704_189_600_000_000_000
+REPORT = "11=E-1 37=V1 17=9 55=AAPL 54=1 151=0 14=0 6=0"
+FILL = f"{REPORT} 150=F 39=1 32=100 31=100.25 851=1"
+
+
+def message(msg_type: str, body: str, begin_string: str = "FIX.4.4") -> Message:
+    """A tag alone in `body` takes the field before it away again; "~" stands for a blank."""
+    fields: dict[str, str] = {}
+    for item in f"8={begin_string} 35={msg_type} 49=V 56=FAIRLEAD 34=7 52=20240102-10:00:00 {body}".split():
+        tag, is_set, value = item.partition("=")
+        if is_set:
+            fields[tag] = value.replace("~", " ")
+        else:
+            del fields[tag]
+    return parse("".join(f"{tag}={value}\x01" for tag, value in fields.items()).encode())
+
+
+def filled(**changes: object) -> ChildFilled:
+    fields = {"child_id": "E-1", "venue": "V", "exec_id": "9", "last_qty": 100, "last_px": 1_002_500}
+    return ChildFilled(at_ns=AT_NS, **fields | {"liquidity": LastLiquidityInd.ADDED} | changes)
+
+
+def unknown(text: str, **changes: object) -> ExecutionUnknown:
+    fields = {"venue": "V", "child_id": "E-1", "exec_id": "9", "last_qty": 100, "last_px": 1_002_500}
+    return ExecutionUnknown(at_ns=AT_NS, text=text, **fields | changes)
+
+
+def status(ord_status: OrdStatus, cum_qty: int) -> ChildStatus:
+    return ChildStatus(at_ns=AT_NS, child_id="E-1", ord_status=ord_status, cum_qty=cum_qty)
+
+
+REMOVED = LastLiquidityInd.REMOVED
+UNDERSTOOD: list[tuple[str, AnyFact | None]] = [
+    (f"{REPORT} 150=0 39=0", ChildAcknowledged(at_ns=AT_NS, child_id="E-1", venue_order_id="V1")),
+    (f"{REPORT} 150=A 39=A", None),
+    (f"{REPORT} 41=E-1 11=E-X1 150=6 39=6", None),
+    (f"{REPORT} 41=E-1 11=E-X1 150=E 39=E", None),
+    (FILL, filled()),
+    (f"{FILL} 851=2", filled(liquidity=REMOVED)),
+    (f"{FILL} 851", filled(liquidity=REMOVED)),
+    (f"{FILL} 851=9", filled(liquidity=REMOVED)),
+    (f"{FILL} 32=100.0 31=100.2500", filled()),
+    (f"{FILL} 39=Q 14=none 6=?", filled()),  # what we don't need can't cost us a fill
+    (f"{FILL} 20=0 150=1 851", filled(liquidity=REMOVED)),
+    (f"{FILL} 20=0 150=2 851", filled(liquidity=REMOVED)),
+    (f"{REPORT} 41=E-1 11=E-X1 150=4 39=4", ChildCanceled(at_ns=AT_NS, child_id="E-1", text="")),
+    (f"{REPORT} 150=4 39=4 58=no~more", ChildCanceled(at_ns=AT_NS, child_id="E-1", text="no more")),
+    (f"{REPORT} 150=C 39=C 58=closed", ChildExpired(at_ns=AT_NS, child_id="E-1", text="closed")),
+    (f"{REPORT} 150=3 39=3", ChildExpired(at_ns=AT_NS, child_id="E-1", text="")),
+    (
+        f"{REPORT} 150=8 39=8 103=1 58=what?",
+        ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.UNKNOWN_SYMBOL, text="what?"),
+    ),
+    (
+        f"{REPORT} 150=8 39=8 103=777",
+        ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.OTHER, text=""),
+    ),
+    (f"{REPORT} 150=I 39=1 14=200", status(OrdStatus.PARTIALLY_FILLED, 200)),
+    (f"{REPORT} 20=3 150=1 39=1 14=200", status(OrdStatus.PARTIALLY_FILLED, 200)),
+    (f"{REPORT} 37=NONE 150=I 39=8 103=5", status(OrdStatus.REJECTED, 0)),  # the venue never had the order
+]
+
+
+@pytest.mark.parametrize(("body", "fact"), UNDERSTOOD)
+def test_execution_report(body: str, fact: AnyFact | None) -> None:
+    assert to_facts(message("8", body), "V", AT_NS) == ([] if fact is None else [fact])
+
+
+SENSELESS = [
+    (f"{FILL} 17", unknown("a fill needs an ExecID(17), got None", exec_id="")),
+    (f"{FILL} 17=0", unknown("a fill needs an ExecID(17), got '0'", exec_id="0")),
+    (f"{FILL} 32", unknown("a fill needs LastQty(32)", last_qty=0)),
+    (f"{FILL} 31", unknown("a fill needs LastPx(31)", last_px=0)),
+    (f"{FILL} 32=0", unknown("LastQty(32)=0 is not above 0", last_qty=0)),
+    (f"{FILL} 32=-5", unknown("LastQty(32)=-5 is not above 0", last_qty=-5)),
+    (f"{FILL} 32=many", unknown("LastQty(32): quantity 'many' is not a decimal number", last_qty=0)),
+    (f"{FILL} 31=0", unknown("LastPx(31)=0 is not above 0", last_px=0)),
+    (f"{FILL} 31=1.00001", unknown("LastPx(31): price '1.00001' has more than 4 decimals", last_px=0)),
+    (f"{FILL} 11", unknown("ClOrdID(11) is missing", child_id="")),
+    (f"{FILL} 150=Z", unknown("ExecType(150)=Z is not known")),
+    (f"{FILL} 150", unknown("ExecType(150)= is not known")),
+    (f"{FILL} 150=H", unknown("ExecType(150)=H is not handled")),
+    (f"{FILL} 150=G", unknown("ExecType(150)=G is not handled")),
+    (f"{FILL} 20=1 150=1", unknown("ExecTransType(20)=1 is not handled")),
+    (f"{FILL} 150=I 39=Z", unknown("OrdStatus(39)=Z is not known")),
+    (f"{FILL} 150=I 14=x", unknown("CumQty(14): quantity 'x' is not a decimal number")),
+]
+
+
+@pytest.mark.parametrize(("body", "fact"), SENSELESS)
+def test_reports_that_make_no_sense_are_recorded(body: str, fact: AnyFact) -> None:
+    assert to_facts(message("8", body), "V", AT_NS) == [fact]
+
+
+TEXTS = st.text(st.characters(codec="latin-1", exclude_characters="\x01"), min_size=1, max_size=6)
+VALUES = st.one_of(st.sampled_from([item.value for item in ExecType]), st.integers().map(str), TEXTS)
+
+
+@given(st.dictionaries(st.sampled_from([11, 14, 17, 20, 31, 32, 37, 39, 41, 58, 103, 150, 851]), VALUES))
+def test_any_report_becomes_one_fact_unless_it_says_pending(sent: dict[int, str]) -> None:
+    raw = "8=FIX.4.4\x0135=8\x01" + "".join(f"{tag}={value}\x01" for tag, value in sent.items())
+    facts = to_facts(parse(raw.encode("latin-1")), "V", AT_NS)
+    is_pending = sent.get(150) in ("6", "A", "E") and sent.get(20, "0") == "0" and (11 in sent or 41 in sent)
+    assert len(facts) == (0 if is_pending else 1)
+
+
+@pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4"])
+def test_a_fill_as_our_codec_writes_it(version: str) -> None:
+    report = ExecutionReport(
+        order_id="V1",
+        exec_id="9",
+        exec_type=ExecType.TRADE,
+        ord_status=OrdStatus.PARTIALLY_FILLED,
+        symbol="AAPL",
+        side=Side.BUY,
+        leaves_qty=200,
+        cum_qty=100,
+        avg_px="100.25",
+        cl_ord_id="E-1",
+        last_qty=100,
+        last_px=1_002_500,
+        last_liquidity_ind=LastLiquidityInd.ADDED,
+    )
+    body = encode(report, version)
+    sent = parse(b"8=" + version.encode() + b"\x0135=8\x01" + body)
+    liquidity = LastLiquidityInd.ADDED if version == "FIX.4.4" else LastLiquidityInd.REMOVED  # 4.2 has no tag 851
+    assert to_facts(sent, "V", AT_NS) == [filled(liquidity=liquidity)]
+
+
+def cancel_rejected(reason: CxlRejReason, text: str) -> ChildCancelRejected:
+    return ChildCancelRejected(at_ns=AT_NS, child_id="E-1", reason=reason, text=text)
+
+
+def rejected(text: str) -> ChildRejected:
+    return ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.OTHER, text=text)
+
+
+def unattributed(text: str, child_id: str = "") -> ExecutionUnknown:
+    return unknown(text, child_id=child_id, exec_id="", last_qty=0, last_px=0)
+
+
+ORDER = message("D", "11=E-1 55=AAPL")
+CANCEL = message("F", "11=E-X1 41=E-1 55=AAPL")
+STATUS = message("H", "11=E-1 55=AAPL")
+BUSY = "58=busy"
+
+
+@pytest.mark.parametrize(
+    ("msg_type", "body", "refused", "fact"),
+    [
+        ("9", "11=E-X1 41=E-1 39=2 434=1 102=0 58=filled", None, cancel_rejected(CxlRejReason.TOO_LATE, "filled")),
+        ("9", "11=E-X1 41=E-1 39=8 434=1 102=1", None, cancel_rejected(CxlRejReason.UNKNOWN_ORDER, "")),
+        ("9", "11=E-X1 41=E-1 39=8 434=1 102=55", None, cancel_rejected(CxlRejReason.OTHER, "")),
+        ("9", "11=E-X1 39=8", None, unattributed("OrderCancelReject without OrigClOrdID(41)", "E-X1")),
+        (
+            "j",
+            f"45=4 372=D 379=E-1 380=4 {BUSY}",
+            None,
+            rejected("BusinessMessageReject(j) of our message 4 (D): busy"),
+        ),
+        (
+            "j",
+            f"45=4 372=F 379=E-X1 380=4 {BUSY}",
+            None,
+            unattributed("BusinessMessageReject(j) of our message 4 (F): busy", "E-X1"),
+        ),
+        (
+            "j",
+            f"45=4 372=F 380=4 {BUSY}",
+            CANCEL,
+            cancel_rejected(CxlRejReason.OTHER, "BusinessMessageReject(j) of our message 4 (F): busy"),
+        ),
+        ("3", f"45=4 {BUSY}", ORDER, rejected("Reject(3) of our message 4 (D): busy")),
+        ("3", f"45=4 372=D {BUSY}", None, unattributed("Reject(3) of our message 4 (D): busy")),
+        ("3", "45=4", None, unattributed("Reject(3) of our message 4 (unknown type): no reason given")),
+        ("3", f"45=4 372=H {BUSY}", STATUS, unattributed("Reject(3) of our message 4 (H): busy")),
+        ("B", "148=hello", None, unattributed("MsgType(35)=B is not expected from a venue")),
+    ],
+)
+def test_rejects(msg_type: str, body: str, refused: Message | None, fact: AnyFact) -> None:
+    assert to_facts(message(msg_type, body), "V", AT_NS, refused) == [fact]

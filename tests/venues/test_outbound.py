@@ -1,0 +1,85 @@
+"""What a venue is sent, as the fields that it finds in the bytes, for each kind of venue."""
+
+import pytest
+
+from domain.facts import AnyFact, ChildAcknowledged, ChildCancelRequested, ChildSubmitted
+from domain.fields import Action, Side, VenueKind
+from domain.orders import ChildOrder
+from fix.messages import encode
+from venues.outbound import messages, status_request
+
+AT_NS = 1_704_189_600_000_000_000  # 2024-01-02 10:00:00 UTC
+SECOND = 1_000_000_000
+COMMON = "11=E-1 1=ACC 21=1 55=AAPL 54=2 38=300 60=20240102-10:00:00.000 44=100.25"
+
+
+def child(action: Action, **changes: object) -> ChildSubmitted:
+    fields = {
+        "at_ns": AT_NS,
+        "child_id": "E-1",
+        "parent_id": "P1",
+        "decision_id": 1,
+        "candidate": 0,
+        "venue": "V",
+        "account": "ACC",
+        "symbol": "AAPL",
+        "side": Side.SELL,
+        "order_qty": 300,
+        "action": action,
+        "px": 1_002_500,
+        "min_qty": 0,
+        "quote_id": "",
+        "horizon_ns": SECOND,
+    }
+    return ChildSubmitted(**fields | changes)
+
+
+def fields(body: bytes) -> dict[str, str]:
+    return dict(field.split("=", 1) for field in body.decode().split("\x01") if field)
+
+
+def expected(text: str) -> dict[str, str]:
+    return dict(field.split("=", 1) for field in text.split())
+
+
+ORDERS = [
+    (VenueKind.LIT, child(Action.POST), "40=2 59=0 18=6"),
+    (VenueKind.LIT, child(Action.IMPROVE), "40=2 59=0 18=6"),
+    (VenueKind.LIT, child(Action.TAKE, horizon_ns=0), "40=2 59=3"),
+    (VenueKind.DARK, child(Action.MID_PEG, min_qty=100), "40=P 59=0 18=M 110=100"),
+    (VenueKind.DARK, child(Action.MID_PEG, horizon_ns=0), "40=P 59=3 18=M"),
+    (VenueKind.DEALER, child(Action.TAKE_QUOTE, quote_id="Q7", horizon_ns=0), "40=D 59=3 117=Q7"),
+    (VenueKind.DEALER, child(Action.TAKE_QUOTE, quote_id="Q7"), "40=D 59=3 117=Q7"),  # a quote can't be waited at
+]
+
+
+@pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4"])
+@pytest.mark.parametrize(("kind", "submitted", "more"), ORDERS)
+def test_new_order(kind: VenueKind, submitted: ChildSubmitted, more: str, version: str) -> None:
+    (sent,) = messages(submitted, ChildOrder(submitted), kind)
+    assert sent.MSG_TYPE == "D"
+    assert fields(encode(sent, version)) == expected(f"{COMMON} {more}")
+
+
+@pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4"])
+@pytest.mark.parametrize(("acknowledged", "more"), [(False, ""), (True, "37=V1")])
+def test_cancel(version: str, acknowledged: bool, more: str) -> None:
+    order = ChildOrder(child(Action.POST))
+    if acknowledged:
+        order.apply(ChildAcknowledged(at_ns=AT_NS, child_id="E-1", venue_order_id="V1"))
+    fact = ChildCancelRequested(at_ns=AT_NS + SECOND, child_id="E-1", cancel_id="E-X1", reason="horizon")
+    (sent,) = messages(fact, order, VenueKind.LIT)
+    assert sent.MSG_TYPE == "F"
+    wanted = f"11=E-X1 41=E-1 1=ACC 55=AAPL 54=2 38=300 60=20240102-10:00:01.000 {more}"
+    assert fields(encode(sent, version)) == expected(wanted)
+
+
+@pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4"])
+def test_status_request(version: str) -> None:
+    order = ChildOrder(child(Action.POST))
+    assert fields(encode(status_request(order), version)) == expected("11=E-1 1=ACC 55=AAPL 54=2")
+
+
+def test_other_facts_are_not_for_the_venue() -> None:
+    fact: AnyFact = ChildAcknowledged(at_ns=AT_NS, child_id="E-1", venue_order_id="V1")
+    assert messages(fact, ChildOrder(child(Action.POST)), VenueKind.LIT) == []
