@@ -1,0 +1,191 @@
+"""One message as it came in: its fields, and the header that the session needs, read once.
+
+`parse` never fails. What breaks the rules for fields is kept in `defect`, because the session must look at CompIDs and
+MsgSeqNum(34) first: a message with a bad field still takes its place in the sequence.
+"""
+
+import re
+
+from fix.dictionary import DATA_LENGTHS, Dictionary, dictionary
+from fix.errors import FieldError, SessionRejectReason
+from fix.values import read_int, read_timestamp
+
+_PASSWORDS = re.compile(rb"(?<=\x01)((?:554|925|1402|1404)=)[^\x01]*")
+_NOT_SKELETON = bytes(byte for byte in range(256) if byte not in b"=\x01")
+
+
+def masked(raw: bytes) -> bytes:
+    """The message with passwords replaced, for logs and the journal. BodyLength(9) and CheckSum(10) no longer fit."""
+    return _PASSWORDS.sub(rb"\1***", raw)
+
+
+class Message:
+    """`tags` and `values` are the fields in order; `fields` holds the first of each tag. Keys are tags as text.
+
+    A header field that is missing or unreadable is "" or 0; `defect` says what is wrong with it.
+    """
+
+    __slots__ = (
+        "begin_string",
+        "defect",
+        "fields",
+        "msg_seq_num",
+        "msg_type",
+        "poss_dup",
+        "poss_resend",
+        "raw",
+        "sender_comp_id",
+        "sending_time_ns",
+        "tags",
+        "target_comp_id",
+        "values",
+    )
+
+    def __init__(self, raw: bytes, tags: list[str], values: list[str], defect: FieldError | None) -> None:
+        self.raw = raw
+        self.tags = tags
+        self.values = values
+        self.fields = fields = dict(zip(tags, values, strict=True))
+        if len(fields) != len(tags):
+            # A repeated tag: the first counts, so that nothing behind can overrule the header.
+            self.fields = fields = dict(zip(reversed(tags), reversed(values), strict=True))
+        get = fields.get
+        self.begin_string: str = get("8", "")
+        self.msg_type: str = get("35", "")
+        self.sender_comp_id: str = get("49", "")
+        self.target_comp_id: str = get("56", "")
+        self.poss_dup = get("43") == "Y"
+        self.poss_resend = get("97") == "Y"
+        self.msg_seq_num = 0
+        self.sending_time_ns = 0
+        self.defect = defect
+        text = get("34", "")
+        if text.isdecimal() and len(text) < 19:
+            self.msg_seq_num = int(text)
+        try:
+            self.sending_time_ns = read_timestamp(get("52", ""))
+        except ValueError:
+            self.defect = defect or _header_defect(fields)
+
+    def get(self, tag: int) -> str | None:
+        """The text of a field, the first where it is repeated."""
+        return self.fields.get(str(tag))
+
+    def group(self, count_tag: int) -> list[dict[int, str]]:
+        """The entries of a repeating group, [] if it isn't there; FieldError if its shape is broken."""
+        return [{int(tag): value for tag, value in entry.items()} for entry in self.entries(count_tag)]
+
+    def entries(self, count_tag: int) -> list[dict[str, str]]:
+        """`group` with tags as text.
+
+        An entry begins with the group's first field; the last one ends at a field of the message's own level.
+        """
+        key = str(count_tag)
+        text = self.fields.get(key)
+        if text is None:
+            return []
+        reason = SessionRejectReason
+        try:
+            count = read_int(text)
+        except ValueError:
+            raise FieldError(count_tag, text, reason.INCORRECT_DATA_FORMAT, f"{count_tag}={text} is no count") from None
+        layout = dictionary(self.begin_string).messages.get(self.msg_type)
+        group = layout.groups.get(key) if layout else None
+        own_level = layout.own_tags if layout else frozenset[str]()
+        entries: list[dict[str, str]] = []
+        start = self.tags.index(key) + 1
+        delimiter = group.delimiter if group else "".join(self.tags[start : start + 1])
+        for tag, value in zip(self.tags[start:], self.values[start:], strict=True):
+            if tag == delimiter:
+                entries.append({})
+            elif tag in own_level:
+                break
+            elif not entries:
+                text = f"the first field of group {count_tag} is {tag}, not {delimiter}"
+                raise FieldError(int(tag), value, reason.GROUP_FIELDS_OUT_OF_ORDER, text)
+            entries[-1].setdefault(tag, value)
+        if len(entries) != count:
+            text = f"{count_tag}={count} but the group has {len(entries)} entries"
+            raise FieldError(count_tag, str(count), reason.INCORRECT_NUM_IN_GROUP, text)
+        return entries
+
+
+def parse(raw: bytes) -> Message:
+    """The fields of a frame, which must have come from a Framer: whole, with a CheckSum(10) that fits."""
+    text = raw.decode("latin-1")
+    # Exactly one "=" in each field, seen from the separators alone: then one split does for both. The rest of the
+    # messages (a "=" inside a value, data fields, broken ones) goes the longer way.
+    skeleton = raw.translate(None, _NOT_SKELETON)
+    if skeleton == b"=\x01" * (len(skeleton) >> 1):
+        parts = text.replace("=", "\x01").split("\x01")
+        parts.pop()
+        tags, values = parts[::2], parts[1::2]
+        message = Message(raw, tags, values, None)
+        if DATA_LENGTHS.keys().isdisjoint(message.fields):
+            if message.defect is None and (
+                len(message.fields) != len(tags) or b"=\x01" in raw or not "".join(tags).isdecimal() or b"\x010" in raw
+            ):
+                message.defect = _field_defect(message)
+            return message
+    tags, values, defect = _split_with_data(text)
+    message = Message(raw, tags, values, defect)
+    if message.defect is None:
+        message.defect = _field_defect(message)
+    return message
+
+
+def _split_with_data(text: str) -> tuple[list[str], list[str], FieldError | None]:
+    """Field by field: a data field is as long as the length field before it says, whatever bytes it holds."""
+    tags: list[str] = []
+    values: list[str] = []
+    position = 0
+    defect: FieldError | None = None
+    data_tag, data_size = "", 0
+    while position < len(text):
+        equals = text.find("=", position)
+        tag = text[position:equals] if equals >= 0 else ""
+        if tag and tag == data_tag and text[equals + 1 + data_size : equals + 2 + data_size] == "\x01":
+            end = equals + 1 + data_size
+        else:
+            end = text.find("\x01", position)
+            if not 0 < equals < end:
+                piece = text[position:end]
+                reason = SessionRejectReason.INVALID_TAG_NUMBER
+                defect = defect or FieldError(0, piece, reason, f"{piece!r} is not tag=value")
+                position = end + 1
+                continue
+        value = text[equals + 1 : end]
+        tags.append(tag)
+        values.append(value)
+        data_tag = DATA_LENGTHS.get(tag, "")
+        data_size = int(value) if data_tag and value.isdecimal() and len(value) < 8 else -1
+        if data_size < 0:
+            data_tag = ""
+        position = end + 1
+    return tags, values, defect
+
+
+def _header_defect(fields: dict[str, str]) -> FieldError:
+    text = fields.get("52")
+    if text is None:
+        return FieldError(52, None, SessionRejectReason.REQUIRED_TAG_MISSING, "SendingTime(52) is missing")
+    reason = SessionRejectReason.INCORRECT_DATA_FORMAT
+    return FieldError(52, text, reason, f"SendingTime(52)={text} is not a UTC timestamp")
+
+
+def _field_defect(message: Message) -> FieldError | None:
+    """The first field that breaks a rule that holds for every message, if there is one."""
+    reason = SessionRejectReason
+    known: Dictionary = dictionary(message.begin_string)
+    layout = known.messages.get(message.msg_type)
+    in_group = layout is not None and any(count in message.fields for count in layout.groups)
+    seen: set[str] = set()
+    for tag, value in zip(message.tags, message.values, strict=True):
+        if not tag.isdecimal() or tag[0] == "0":
+            return FieldError(0, value, reason.INVALID_TAG_NUMBER, f"{tag!r} is not a tag number")
+        if not value:
+            return FieldError(int(tag), "", reason.TAG_WITHOUT_VALUE, f"tag {tag} has no value")
+        if tag in seen and (layout is None or not in_group or tag in layout.own_tags):
+            return FieldError(int(tag), value, reason.TAG_APPEARS_MORE_THAN_ONCE, f"tag {tag} appears more than once")
+        seen.add(tag)
+    return None

@@ -1,0 +1,282 @@
+"""The application messages that the product speaks, typed: what FIX calls them, with the domain's types inside.
+
+Prices are Px, quantities shares, times UTC ns. A default means "not sent". One struct serves all versions: `encode`
+leaves out what a version does not define for the message, `decode` asks for what the version requires. How the
+attributes map to tags is `fix.codec`'s concern, and comes from the dictionary: `cl_ord_id` is ClOrdID(11).
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, get_args
+
+import msgspec
+
+from domain.fields import (
+    CxlRejReason,
+    CxlRejResponseTo,
+    ExecType,
+    LastLiquidityInd,
+    OrdRejReason,
+    OrdStatus,
+    OrdType,
+    Side,
+    TimeInForce,
+)
+from fix.codec import Encoder, decoder, encoder
+from fix.errors import FieldError as FieldError
+from fix.errors import UnsupportedMessageType as UnsupportedMessageType
+from fix.message import Message as Message
+
+
+class StrategyParameter(msgspec.Struct, frozen=True, gc=False):
+    """One entry of StrategyParametersGrp(957). `type`: StrategyParameterType(959), 1 int, 6 float, 14 string..."""
+
+    name: str
+    type: int = 0
+    value: str = ""
+
+
+class NewOrderSingle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "D"
+    cl_ord_id: str
+    symbol: str
+    side: Side
+    order_qty: int
+    ord_type: OrdType
+    transact_time_ns: int
+    account: str = ""
+    price: int = 0
+    time_in_force: TimeInForce = TimeInForce.DAY
+    handl_inst: str = "1"
+    min_qty: int = 0
+    exec_inst: str = ""
+    quote_id: str = ""
+    ex_destination: str = ""
+    max_floor: int = 0
+    effective_time_ns: int = 0
+    expire_time_ns: int = 0
+    target_strategy: str = ""
+    strategy_parameters: tuple[StrategyParameter, ...] = ()
+    text: str = ""
+
+
+class OrderCancelRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "F"
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    symbol: str
+    side: Side
+    transact_time_ns: int
+    order_id: str = ""
+    order_qty: int = 0
+    account: str = ""
+    text: str = ""
+
+
+class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "G"
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    symbol: str
+    side: Side
+    order_qty: int
+    ord_type: OrdType
+    transact_time_ns: int
+    order_id: str = ""
+    account: str = ""
+    price: int = 0
+    time_in_force: TimeInForce = TimeInForce.DAY
+    handl_inst: str = "1"
+    min_qty: int = 0
+    exec_inst: str = ""
+    quote_id: str = ""
+    ex_destination: str = ""
+    max_floor: int = 0
+    effective_time_ns: int = 0
+    expire_time_ns: int = 0
+    target_strategy: str = ""
+    strategy_parameters: tuple[StrategyParameter, ...] = ()
+    text: str = ""
+
+
+class OrderStatusRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "H"
+    cl_ord_id: str
+    symbol: str
+    side: Side
+    order_id: str = ""
+    account: str = ""
+    ord_status_req_id: str = ""
+
+
+class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """In FIX.4.2 an ExecTransType(20) that isn't given is sent as New, and ExecType TRADE as PARTIAL_FILL or FILL."""
+
+    MSG_TYPE: ClassVar[str] = "8"
+    order_id: str
+    exec_id: str
+    exec_type: ExecType
+    ord_status: OrdStatus
+    symbol: str
+    side: Side
+    leaves_qty: int
+    cum_qty: int
+    avg_px: str  # decimal text: an average is not on the price grid
+    cl_ord_id: str = ""
+    orig_cl_ord_id: str = ""
+    account: str = ""
+    order_qty: int = 0
+    ord_type: OrdType | None = None
+    price: int = 0
+    time_in_force: TimeInForce | None = None
+    last_qty: int = 0
+    last_px: int = 0
+    last_mkt: str = ""
+    last_liquidity_ind: LastLiquidityInd | None = None
+    exec_trans_type: str = ""  # FIX.4.2 only
+    exec_ref_id: str = ""
+    ord_rej_reason: OrdRejReason | None = None
+    exec_restatement_reason: str = ""
+    secondary_exec_id: str = ""
+    transact_time_ns: int = 0
+    text: str = ""
+    ord_status_req_id: str = ""
+
+
+class OrderCancelReject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "9"
+    order_id: str
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    ord_status: OrdStatus
+    cxl_rej_response_to: CxlRejResponseTo
+    cxl_rej_reason: CxlRejReason | None = None
+    account: str = ""
+    transact_time_ns: int = 0
+    text: str = ""
+
+
+class BusinessMessageReject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "j"
+    ref_msg_type: str
+    business_reject_reason: int
+    ref_seq_num: int = 0
+    business_reject_ref_id: str = ""
+    text: str = ""
+
+
+class MarketDataRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """`subscription_request_type`: "0" snapshot, "1" snapshot and updates, "2" unsubscribe. `market_depth`: 0 full."""
+
+    MSG_TYPE: ClassVar[str] = "V"
+    md_req_id: str
+    subscription_request_type: str
+    market_depth: int
+    md_entry_types: tuple[str, ...]
+    symbols: tuple[str, ...]
+    md_update_type: str = ""
+
+
+class MdEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """`md_entry_type`: "0" bid, "1" offer, "2" trade. `md_update_action`: "0" new, "1" change, "2" delete (only in X).
+
+    `trade_condition`: "1" or "2", the Side(54) that took, where the venue says so. FIX has no field for the aggressor
+    before 5.0 SP2; TradeCondition(277) takes values by agreement.
+    """
+
+    md_entry_type: str
+    md_entry_px: int = 0
+    md_entry_size: int = 0
+    symbol: str = ""
+    md_update_action: str = ""
+    md_entry_id: str = ""
+    trade_condition: str = ""
+    text: str = ""
+
+
+class MarketDataSnapshotFullRefresh(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "W"
+    symbol: str
+    entries: tuple[MdEntry, ...]
+    md_req_id: str = ""
+
+
+class MarketDataIncrementalRefresh(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "X"
+    entries: tuple[MdEntry, ...]
+    md_req_id: str = ""
+
+
+class MarketDataRequestReject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "Y"
+    md_req_id: str
+    md_req_rej_reason: str = ""
+    text: str = ""
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "S"
+    quote_id: str
+    symbol: str
+    bid_px: int = 0
+    offer_px: int = 0
+    bid_size: int = 0
+    offer_size: int = 0
+    valid_until_time_ns: int = 0
+    quote_req_id: str = ""
+    transact_time_ns: int = 0
+
+
+Typed = (
+    NewOrderSingle
+    | OrderCancelRequest
+    | OrderCancelReplaceRequest
+    | OrderStatusRequest
+    | ExecutionReport
+    | OrderCancelReject
+    | BusinessMessageReject
+    | MarketDataRequest
+    | MarketDataSnapshotFullRefresh
+    | MarketDataIncrementalRefresh
+    | MarketDataRequestReject
+    | Quote
+)
+BY_MSG_TYPE: dict[str, type[Typed]] = {cls.MSG_TYPE: cls for cls in get_args(Typed)}
+_decoders: dict[tuple[str, str], Callable[[Message], Typed]] = {}
+_encoders: dict[tuple[str, type[Typed]], Encoder] = {}
+
+
+def decode(message: Message) -> Typed:
+    """The typed form; FieldError for a missing or bad field, UnsupportedMessageType where there is no such form."""
+    key = (message.begin_string, message.msg_type)
+    decode_fields = _decoders.get(key)
+    if decode_fields is None:
+        cls = BY_MSG_TYPE.get(message.msg_type)
+        if cls is None:
+            raise UnsupportedMessageType(message.msg_type)
+        decode_fields = _decoders[key] = decoder(cls, message.msg_type, message.begin_string)
+    return decode_fields(message)
+
+
+def encode(typed: Typed, begin_string: str) -> bytes:
+    """The fields after the header, each ended by SOH; LocalProtocolError if a text holds SOH or a field is empty."""
+    key = (begin_string, type(typed))
+    encode_fields = _encoders.get(key)
+    if encode_fields is None:
+        encode_fields = _encoders[key] = encoder(type(typed), typed.MSG_TYPE, begin_string)
+    if begin_string == "FIX.4.2" and isinstance(typed, ExecutionReport):
+        typed = _as_fix42(typed)
+    return encode_fields(typed)
+
+
+# FIX.4.2 says with ExecTransType(20) what FIX.4.4 says with ExecType(150).
+_EXEC_TRANS_TYPES = {ExecType.TRADE_CANCEL: "1", ExecType.TRADE_CORRECT: "2", ExecType.ORDER_STATUS: "3"}
+
+
+def _as_fix42(report: ExecutionReport) -> ExecutionReport:
+    exec_type = report.exec_type
+    trans_type = _EXEC_TRANS_TYPES.get(exec_type, "0")
+    if exec_type is ExecType.TRADE:
+        exec_type = ExecType.PARTIAL_FILL if report.leaves_qty else ExecType.FILL
+    elif trans_type != "0":
+        exec_type = ExecType(report.ord_status.value)
+    return msgspec.structs.replace(report, exec_type=exec_type, exec_trans_type=report.exec_trans_type or trans_type)

@@ -1,0 +1,84 @@
+"""Gaps in MsgSeqNum(34), on both sides: what we missed and hold until it comes, and what the peer missed.
+
+Messages beyond a gap are held, in a bounded queue, and delivered in order once the gap is filled. The request names no
+end (EndSeqNo(16)=0), so a message that found the queue full comes again with the replay.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from fix.message import Message
+from fix.store import Sent
+
+# Ask again for a gap that nothing has begun to fill after this long.
+_RETRY_NS = 30_000_000_000
+
+
+class InboundGap:
+    """What waits beyond the next expected number. A number held as None was already acted on out of turn."""
+
+    def __init__(self, max_held: int) -> None:
+        self._max_held = max_held
+        self._held: dict[int, Message | None] = {}
+        self._requested_to = 0  # the highest number seen when the ResendRequest(2) went out; 0: none is outstanding
+        self._requested_ns = 0
+        self._replay_began = False
+
+    def clear(self) -> None:
+        self._held.clear()
+        self._requested_to = 0
+
+    def hold(self, number: int, message: Message | None) -> None:
+        if len(self._held) < self._max_held:
+            self._held[number] = message
+
+    def take(self, number: int) -> Message | None:
+        """The message held for `number`, and forget it."""
+        return self._held.pop(number, None)
+
+    def has(self, number: int) -> bool:
+        return number in self._held
+
+    def advance(self, next_in: int) -> None:
+        """The next expected number is now `next_in`."""
+        self._replay_began = True
+        if next_in > self._requested_to:
+            self._requested_to = 0
+        if self._held and min(self._held) < next_in:
+            self._held = {number: message for number, message in self._held.items() if number >= next_in}
+
+    def must_request(self, number: int, poss_dup: bool, now_ns: int) -> bool:
+        """Whether `number`, beyond the gap, calls for a ResendRequest(2); if so, it counts as sent.
+
+        One is enough while it is being answered. A live message after the replay began means that the replay went past
+        the gap, because a part of it was garbled on the way: then the rest is asked for again.
+        """
+        outstanding = self._requested_to != 0
+        if outstanding and poss_dup:
+            self._replay_began = True
+            return False
+        if outstanding and not self._replay_began and now_ns < self._requested_ns + _RETRY_NS:
+            return False
+        self._requested_to = number
+        self._requested_ns = now_ns
+        self._replay_began = False
+        return True
+
+
+class GapFill(NamedTuple):
+    """SequenceReset(4) with GapFillFlag(123)=Y: the numbers from `begin` up to, not including, `new_seq_no`."""
+
+    begin: int
+    new_seq_no: int
+
+
+def replay(sent: Iterable[Sent], begin: int, end: int) -> Iterator[GapFill | Sent]:
+    """The answer to a ResendRequest(2) for begin..end: kept messages, and gap fills over the rest, merged."""
+    expected = begin
+    for message in sent:
+        if message[0] > expected:
+            yield GapFill(expected, message[0])
+        yield message
+        expected = message[0] + 1
+    if expected <= end:
+        yield GapFill(expected, end + 1)

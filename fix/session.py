@@ -1,0 +1,640 @@
+"""One FIX session, either role: who may speak when, with which number, and what follows from what goes wrong.
+
+Sans-I/O, as h11 does it: feed bytes, pull events, take what is to be written. Time is an argument and timers are data.
+The session answers for everything administrative; the user sees application messages in order, once. Rules are those
+of FIX.4.4 volume 2, "FIX session protocol"; FIX.4.2 differs in nothing that matters here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from fix.dictionary import dictionary
+from fix.errors import BusinessRejectReason, FieldError, LocalProtocolError, SessionRejectReason
+from fix.framing import Framer, frame
+from fix.message import Message, parse
+from fix.messages import BusinessMessageReject, Typed, encode
+from fix.sequence import GapFill, InboundGap, replay
+from fix.store import Store
+from fix.values import NS_PER_S, read_int, read_timestamp, write_timestamp
+
+
+class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`sender_comp_id` is ours, `target_comp_id` the peer's."""
+
+    begin_string: Literal["FIX.4.2", "FIX.4.4"]
+    sender_comp_id: str
+    target_comp_id: str
+    role: Literal["acceptor", "initiator"]
+    heart_bt_int: int = 30  # seconds; an acceptor takes what the Logon(A) says; 0: no heartbeats
+    reset_on_logon: bool = False  # an initiator asks for ResetSeqNumFlag(141)=Y; an acceptor always honours it
+    resend_app: bool = True  # False: application messages are gap-filled, never sent twice (orders to venues)
+    max_message_bytes: int = 65536
+    max_held_messages: int = 1024  # beyond a gap
+    logon_timeout_s: float = 10
+    logout_timeout_s: float = 2
+    sending_time_tolerance_s: float = 120  # 0: SendingTime(52) is not compared with our clock
+
+
+# --- events ---
+
+
+class LoggedOn(msgspec.Struct, frozen=True):
+    """Both Logon(A)s are through; followed by LoggedOut, whatever the end."""
+
+
+class Received(msgspec.Struct, frozen=True):
+    """An application message, in order and once."""
+
+    message: Message
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The peer refused one of our messages with Reject(3)."""
+
+    message: Message
+    ref_seq_num: int
+    text: str
+
+
+class SequenceReset(msgspec.Struct, frozen=True):
+    """Both sequence numbers went back to 1 and the store was emptied (ResetSeqNumFlag(141))."""
+
+
+class LoggedOut(msgspec.Struct, frozen=True):
+    """Follows each LoggedOn once, whatever the end."""
+
+    text: str
+
+
+class Disconnect(msgspec.Struct, frozen=True):
+    """Close the connection once the outbox is written, then call `disconnected`. Nothing more will come."""
+
+    text: str
+
+
+class Garbled(msgspec.Struct, frozen=True):
+    """Bytes were dropped."""
+
+    text: str
+
+
+Event = LoggedOn | Received | Rejected | SequenceReset | LoggedOut | Disconnect | Garbled
+
+
+class Outgoing(NamedTuple):
+    msg_seq_num: int
+    msg_type: str
+    raw: bytes
+    resent: bool
+
+
+# --- states ---
+
+
+class State(Enum):
+    DISCONNECTED = auto()
+    AWAITING_LOGON = auto()  # an acceptor's fresh connection
+    LOGON_SENT = auto()  # an initiator's
+    LOGGED_ON = auto()
+    LOGOUT_SENT = auto()  # messages still count: fills may be on their way
+    ENDED = auto()  # Disconnect was given out, the connection is still there
+
+
+class Step(Enum):
+    ACCEPT = auto()
+    INITIATE = auto()
+    LOGON = auto()
+    LOGOUT = auto()
+    END = auto()
+    DISCONNECT = auto()
+
+
+TRANSITIONS = {
+    (State.DISCONNECTED, Step.ACCEPT): State.AWAITING_LOGON,
+    (State.DISCONNECTED, Step.INITIATE): State.LOGON_SENT,
+    (State.DISCONNECTED, Step.DISCONNECT): State.DISCONNECTED,
+    (State.AWAITING_LOGON, Step.LOGON): State.LOGGED_ON,
+    (State.AWAITING_LOGON, Step.END): State.ENDED,
+    (State.AWAITING_LOGON, Step.DISCONNECT): State.DISCONNECTED,
+    (State.LOGON_SENT, Step.LOGON): State.LOGGED_ON,
+    (State.LOGON_SENT, Step.END): State.ENDED,
+    (State.LOGON_SENT, Step.DISCONNECT): State.DISCONNECTED,
+    (State.LOGGED_ON, Step.LOGOUT): State.LOGOUT_SENT,
+    (State.LOGGED_ON, Step.END): State.ENDED,
+    (State.LOGGED_ON, Step.DISCONNECT): State.DISCONNECTED,
+    (State.LOGOUT_SENT, Step.END): State.ENDED,
+    (State.LOGOUT_SENT, Step.DISCONNECT): State.DISCONNECTED,
+    (State.ENDED, Step.DISCONNECT): State.DISCONNECTED,
+}
+
+_ADMIN = frozenset("012345A")
+_TEST_AFTER, _LOST_AFTER = 1.2, 2.4  # heartbeat intervals without a message from the peer
+
+
+class Session:
+    """The numbers live in the store, so a session object may be made anew over the same store at any time."""
+
+    def __init__(self, config: SessionConfig, store: Store, now_ns: int) -> None:
+        self.config = config
+        self.store = store
+        self.name = f"{config.sender_comp_id}->{config.target_comp_id}"
+        self.state = State.DISCONNECTED
+        self._dictionary = dictionary(config.begin_string)
+        self._framer = Framer(config.max_message_bytes)
+        self._garbled_seen = 0
+        self._gap = InboundGap(config.max_held_messages)
+        self._events: deque[Event] = deque()
+        self._outbox: list[Outgoing] = []
+        self._comp_ids = f"\x0149={config.sender_comp_id}\x0156={config.target_comp_id}\x01"
+        self._heart_bt_ns = config.heart_bt_int * NS_PER_S
+        self._deadline_ns = 0  # of the logon or logout under way
+        self._last_sent_ns = now_ns
+        self._last_received_ns = now_ns
+        self._test_sent = False
+        self._reset_asked = False
+
+    @property
+    def is_logged_on(self) -> bool:
+        return self.state is State.LOGGED_ON
+
+    # --- the connection ---
+
+    def connected(self, now_ns: int) -> None:
+        """A fresh connection: an initiator sends its Logon(A), an acceptor waits for one."""
+        config = self.config
+        self._step(Step.ACCEPT if config.role == "acceptor" else Step.INITIATE)
+        self._last_received_ns = now_ns
+        self._deadline_ns = now_ns + int(config.logon_timeout_s * NS_PER_S)
+        self._heart_bt_ns = config.heart_bt_int * NS_PER_S
+        if config.role == "initiator":
+            if config.reset_on_logon:
+                self._reset()
+            self._send_logon(config.heart_bt_int, config.reset_on_logon, now_ns)
+            self._reset_asked = config.reset_on_logon
+
+    def disconnected(self, now_ns: int) -> None:
+        """The connection is gone. Bytes and messages not yet processed are forgotten; the peer will resend them."""
+        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT):
+            self._events.append(LoggedOut("connection lost"))
+        self._step(Step.DISCONNECT)
+        self._framer = Framer(self.config.max_message_bytes)
+        self._garbled_seen = 0
+        self._gap.clear()
+        self._outbox.clear()
+        self._test_sent = False
+
+    def receive(self, data: bytes, now_ns: int) -> None:
+        """Bytes from the peer; pull `next_event` until it returns None afterwards."""
+        self._framer.feed(data)
+
+    def next_event(self, now_ns: int) -> Event | None:
+        """What happened next, or None when nothing more can happen without another input."""
+        while not self._events and self.state not in (State.DISCONNECTED, State.ENDED):
+            if self._gap.has(self.store.next_in):
+                held = self._gap.take(self.store.next_in)
+                if held is None:
+                    self._advance(self.store.next_in + 1)
+                else:
+                    self._in_turn(held, now_ns)
+                continue
+            raw = self._framer.next_frame()
+            if self._framer.garbled != self._garbled_seen:
+                self._garbled_seen = self._framer.garbled
+                self._events.append(Garbled(self._framer.garbled_text))
+            if raw is None:
+                break
+            self._on_message(parse(raw), now_ns)
+        return self._events.popleft() if self._events else None
+
+    def take_outbox(self) -> list[Outgoing]:
+        """What is to be written, in order; each message is given once."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    # --- sending ---
+
+    def send(self, typed: Typed, now_ns: int) -> Outgoing:
+        """Number and store an application message; while not logged on it waits for the peer's ResendRequest(2)."""
+        return self._send_app(typed.MSG_TYPE, encode(typed, self.config.begin_string), now_ns)
+
+    def reject(self, message: Message, reason: SessionRejectReason, tag: int, text: str, now_ns: int) -> None:
+        """Reject(3); `tag` 0 where no single field is to blame."""
+        # FIX.4.2 ends at "invalid MsgType"; the text says what its list can't.
+        known = reason <= SessionRejectReason.INVALID_MSG_TYPE or self.config.begin_string != "FIX.4.2"
+        fields = f"45={message.msg_seq_num}\x01"
+        fields += f"371={tag}\x01" if tag else ""
+        fields += f"372={message.msg_type}\x01" if message.msg_type else ""
+        fields += f"373={reason.value}\x01" if known else ""
+        self._send_admin("3", f"{fields}58={_one_line(text)}\x01", now_ns)
+
+    def business_reject(
+        self, message: Message, reason: BusinessRejectReason, text: str, now_ns: int, ref_id: str = ""
+    ) -> Outgoing:
+        """BusinessMessageReject(j): the message is well formed, but can't be acted on."""
+        typed = BusinessMessageReject(
+            ref_seq_num=message.msg_seq_num,
+            ref_msg_type=message.msg_type,
+            business_reject_reason=int(reason),
+            business_reject_ref_id=ref_id,
+            text=_one_line(text),
+        )
+        return self.send(typed, now_ns)
+
+    def logout(self, text: str, now_ns: int) -> None:
+        """Begin the Logout(5) handshake; messages are still received until the peer confirms or the time is up."""
+        if self.state is not State.LOGGED_ON:
+            if self.state in (State.AWAITING_LOGON, State.LOGON_SENT):
+                self._end(text)
+            return
+        self._send_logout(text, now_ns)
+        self._step(Step.LOGOUT)
+        self._deadline_ns = now_ns + int(self.config.logout_timeout_s * NS_PER_S)
+
+    # --- timers ---
+
+    def next_timer_ns(self) -> int | None:
+        """When `timer` wants to be called next."""
+        match self.state:
+            case State.AWAITING_LOGON | State.LOGON_SENT | State.LOGOUT_SENT:
+                return self._deadline_ns
+            case State.LOGGED_ON if self._heart_bt_ns:
+                quiet = _LOST_AFTER if self._test_sent else _TEST_AFTER
+                heartbeat_ns = self._last_sent_ns + self._heart_bt_ns
+                return min(heartbeat_ns, self._last_received_ns + int(quiet * self._heart_bt_ns))
+        return None
+
+    def timer(self, now_ns: int) -> None:
+        """Do what is due; pull `next_event` afterwards."""
+        due_ns = self.next_timer_ns()
+        if due_ns is None or now_ns < due_ns:
+            return
+        match self.state:
+            case State.AWAITING_LOGON | State.LOGON_SENT:
+                self._end(f"no Logon(A) within {self.config.logon_timeout_s:g} s")
+            case State.LOGOUT_SENT:
+                self._end(f"no Logout(5) within {self.config.logout_timeout_s:g} s")
+            case State.LOGGED_ON:
+                quiet_ns = now_ns - self._last_received_ns
+                if quiet_ns >= int(_LOST_AFTER * self._heart_bt_ns):
+                    self._end(f"nothing received for {quiet_ns / NS_PER_S:.1f} s")
+                    return
+                if quiet_ns >= int(_TEST_AFTER * self._heart_bt_ns) and not self._test_sent:
+                    self._test_sent = True
+                    self._send_admin("1", f"112=TEST-{self.store.next_out}\x01", now_ns)
+                if now_ns >= self._last_sent_ns + self._heart_bt_ns:
+                    self._send_admin("0", "", now_ns)
+
+    # --- receiving ---
+
+    def _on_message(self, message: Message, now_ns: int) -> None:
+        self._last_received_ns = now_ns
+        self._test_sent = False
+        msg_type = message.msg_type
+        waiting = self.state in (State.AWAITING_LOGON, State.LOGON_SENT)
+        if waiting and msg_type != "A":
+            said = f": {message.get(58)}" if msg_type in "35" and message.get(58) else ""
+            self._end(f"the first message is MsgType(35)={msg_type}, not Logon(A){said}")
+        elif not self._is_addressed_to_us(message, now_ns):
+            pass
+        elif msg_type == "A":
+            self._on_logon(message, now_ns)
+        elif msg_type == "4" and message.get(123) != "Y":
+            # Reset mode works whatever its own MsgSeqNum(34) is.
+            self._guarded(self._on_reset_mode, message, now_ns)
+        elif message.msg_seq_num > self.store.next_in:
+            self._beyond_gap(message, now_ns)
+        elif message.msg_seq_num < self.store.next_in:
+            self._too_low(message, now_ns)
+        else:
+            self._in_turn(message, now_ns)
+
+    def _is_addressed_to_us(self, message: Message, now_ns: int) -> bool:
+        """BeginString, CompIDs, MsgSeqNum(34) and SendingTime(52); what is wrong with them ends the session."""
+        config = self.config
+        if message.begin_string != config.begin_string:
+            self._fail(f"BeginString(8) is {message.begin_string}, expected {config.begin_string}", now_ns)
+            return False
+        if message.msg_seq_num < 1:
+            self._fail(f"MsgSeqNum(34) is missing or not a number: {message.get(34)}", now_ns)
+            return False
+        reason = SessionRejectReason
+        if message.sender_comp_id != config.target_comp_id or message.target_comp_id != config.sender_comp_id:
+            text = (
+                f"SenderCompID(49)={message.sender_comp_id} TargetCompID(56)={message.target_comp_id}, expected "
+                f"{config.target_comp_id} and {config.sender_comp_id}"
+            )
+            tag = 49 if message.sender_comp_id != config.target_comp_id else 56
+            self._reject_and_fail(message, reason.COMP_ID_PROBLEM, tag, text, now_ns)
+            return False
+        tolerance_ns = int(config.sending_time_tolerance_s * NS_PER_S)
+        if tolerance_ns and message.sending_time_ns and abs(now_ns - message.sending_time_ns) > tolerance_ns:
+            text = (
+                f"SendingTime(52)={message.get(52)} is more than {config.sending_time_tolerance_s:g} s from our clock"
+            )
+            self._reject_and_fail(message, reason.SENDING_TIME_ACCURACY, 52, text, now_ns)
+            return False
+        return True
+
+    def _on_logon(self, message: Message, now_ns: int) -> None:
+        number, reset = message.msg_seq_num, message.get(141) == "Y"
+        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT) and not reset:
+            self._beyond_or_in_turn(message, now_ns)
+            return
+        try:
+            heart_bt_int = _logon_heart_bt_int(message)
+        except FieldError as error:
+            self._fail(error.text, now_ns)
+            return
+        if reset:
+            if number != 1:
+                self._fail(f"Logon(A) with ResetSeqNumFlag(141)=Y has MsgSeqNum(34)={number}, expected 1", now_ns)
+                return
+            if not self._reset_asked:
+                self._reset()
+        self._reset_asked = False
+        if number < self.store.next_in:
+            self._too_low(message, now_ns)
+            return
+        if self.state is State.LOGON_SENT:
+            # Our Logon(A) was the first message of the new numbering, where the acceptor reset it unasked.
+            self.store.next_out = max(self.store.next_out, 2)
+        else:
+            self._heart_bt_ns = heart_bt_int * NS_PER_S
+            self._send_logon(heart_bt_int, reset, now_ns)
+        if self.state not in (State.LOGGED_ON, State.LOGOUT_SENT):
+            self._step(Step.LOGON)
+            self._events.append(LoggedOn())
+        if number > self.store.next_in:
+            self._gap.hold(number, None)
+            self._request_gap(message, now_ns)
+        else:
+            self._advance(number + 1)
+
+    def _on_reset_mode(self, message: Message, now_ns: int) -> None:
+        new_seq_no = _int_field(message, 36, "NewSeqNo")
+        if new_seq_no < self.store.next_in:
+            text = f"NewSeqNo(36)={new_seq_no} is below the expected MsgSeqNum(34), {self.store.next_in}"
+            raise FieldError(36, str(new_seq_no), SessionRejectReason.VALUE_INCORRECT, text)
+        self._advance(new_seq_no)
+
+    def _beyond_or_in_turn(self, message: Message, now_ns: int) -> None:
+        if message.msg_seq_num < self.store.next_in:
+            self._too_low(message, now_ns)
+        elif message.msg_seq_num > self.store.next_in:
+            self._beyond_gap(message, now_ns)
+        else:
+            self._in_turn(message, now_ns)
+
+    def _too_low(self, message: Message, now_ns: int) -> None:
+        if not message.poss_dup:
+            text = f"MsgSeqNum(34) too low, expected {self.store.next_in} but received {message.msg_seq_num}"
+            self._fail(text, now_ns)
+        # With PossDupFlag(43)=Y it was processed before.
+
+    def _beyond_gap(self, message: Message, now_ns: int) -> None:
+        """A message beyond a gap waits for its turn, except where waiting would never end."""
+        if message.msg_type == "2":
+            # FIX: answered at once, or two sides that both miss messages would wait for each other.
+            self._guarded(self._on_resend_request, message, now_ns)
+            self._gap.hold(message.msg_seq_num, None)
+        elif message.msg_type == "5":
+            self._on_logout(message, now_ns)
+            return
+        else:
+            self._gap.hold(message.msg_seq_num, message)
+        self._request_gap(message, now_ns)
+
+    def _request_gap(self, message: Message, now_ns: int) -> None:
+        if self._gap.must_request(message.msg_seq_num, message.poss_dup, now_ns):
+            self._send_admin("2", f"7={self.store.next_in}\x0116=0\x01", now_ns)
+
+    def _in_turn(self, message: Message, now_ns: int) -> None:
+        """The next expected message: it takes its number, whatever is wrong inside."""
+        number = message.msg_seq_num
+        if message.msg_type == "4" and message.defect is None:
+            self._guarded(self._on_gap_fill, message, now_ns)
+            return
+        self._advance(number + 1)
+        if message.defect is not None:
+            self._reject_field(message, message.defect, now_ns)
+        elif message.poss_dup and not self._is_fit_to_be_a_duplicate(message, now_ns):
+            pass
+        elif message.msg_type not in _ADMIN:
+            self._on_application(message, now_ns)
+        else:
+            self._guarded(self._on_admin, message, now_ns)
+
+    def _on_application(self, message: Message, now_ns: int) -> None:
+        msg_type = message.msg_type
+        if msg_type not in self._dictionary.msg_types and not msg_type.startswith("U"):
+            text = f"MsgType(35)={msg_type} is not defined in {self.config.begin_string}"
+            self.reject(message, SessionRejectReason.INVALID_MSG_TYPE, 35, text, now_ns)
+        else:
+            self._events.append(Received(message))
+
+    def _on_admin(self, message: Message, now_ns: int) -> None:
+        match message.msg_type:
+            case "1":
+                test_req_id = message.get(112)
+                if test_req_id is None:
+                    raise FieldError(112, None, SessionRejectReason.REQUIRED_TAG_MISSING, "TestReqID(112) is missing")
+                self._send_admin("0", f"112={test_req_id}\x01", now_ns)
+            case "2":
+                self._on_resend_request(message, now_ns)
+            case "3":
+                ref_seq_num = message.get(45) or ""
+                number = int(ref_seq_num) if ref_seq_num.isdecimal() and len(ref_seq_num) < 19 else 0
+                self._events.append(Rejected(message, number, message.get(58) or ""))
+            case "5":
+                self._on_logout(message, now_ns)
+            case "A":
+                raise FieldError(35, "A", SessionRejectReason.VALUE_INCORRECT, "the session is already logged on")
+
+    def _on_gap_fill(self, message: Message, now_ns: int) -> None:
+        try:
+            new_seq_no = _int_field(message, 36, "NewSeqNo")
+            if new_seq_no <= message.msg_seq_num:
+                text = f"NewSeqNo(36)={new_seq_no} of a gap fill is not above its MsgSeqNum(34)={message.msg_seq_num}"
+                raise FieldError(36, str(new_seq_no), SessionRejectReason.VALUE_INCORRECT, text)
+        except FieldError:
+            self._advance(message.msg_seq_num + 1)
+            raise
+        self._advance(new_seq_no)
+
+    def _on_resend_request(self, message: Message, now_ns: int) -> None:
+        begin, end = _int_field(message, 7, "BeginSeqNo"), _int_field(message, 16, "EndSeqNo")
+        last = self.store.next_out - 1
+        reason = SessionRejectReason.VALUE_INCORRECT
+        if not 1 <= begin <= last:
+            raise FieldError(7, str(begin), reason, f"BeginSeqNo(7)={begin} is not between 1 and our last, {last}")
+        if end != 0 and end < begin:
+            raise FieldError(16, str(end), reason, f"EndSeqNo(16)={end} is below BeginSeqNo(7)={begin}")
+        end = last if end == 0 else min(end, last)
+        kept = self.store.sent(begin, end) if self.config.resend_app else ()
+        for item in replay(kept, begin, end):
+            if isinstance(item, GapFill):
+                fields = f"43=Y\x01122={write_timestamp(now_ns)}\x01123=Y\x0136={item.new_seq_no}\x01"
+                raw = self._compose("4", item.begin, now_ns, fields.encode())
+                self._put(Outgoing(item.begin, "4", raw, True), now_ns)
+            else:
+                number, msg_type, original = item
+                sending_time, _, body = original.partition(b"\x0152=")[2].partition(b"\x01")
+                raw = self._compose(msg_type, number, now_ns, b"43=Y\x01122=" + sending_time + b"\x01" + body[:-7])
+                self._put(Outgoing(number, msg_type, raw, True), now_ns)
+
+    def _on_logout(self, message: Message, now_ns: int) -> None:
+        text = message.get(58) or "logout"
+        if self.state is State.LOGGED_ON:
+            self._send_logout("", now_ns)
+        self._end(text)
+
+    def _is_fit_to_be_a_duplicate(self, message: Message, now_ns: int) -> bool:
+        """A resent message names its first SendingTime(52) in OrigSendingTime(122), which can't be the later one."""
+        text = message.get(122)
+        reason = SessionRejectReason
+        if text is None:
+            self.reject(message, reason.REQUIRED_TAG_MISSING, 122, "OrigSendingTime(122) is missing", now_ns)
+            return False
+        try:
+            later = read_timestamp(text) > message.sending_time_ns
+        except ValueError as error:
+            self.reject(message, reason.INCORRECT_DATA_FORMAT, 122, f"OrigSendingTime(122)={text}: {error}", now_ns)
+            return False
+        if later:
+            why = f"OrigSendingTime(122)={text} is after SendingTime(52)={message.get(52)}"
+            self.reject(message, reason.SENDING_TIME_ACCURACY, 122, why, now_ns)
+            self._fail(why, now_ns)
+        return not later
+
+    # --- what follows from it ---
+
+    def _guarded(self, act: Callable[[Message, int], None], message: Message, now_ns: int) -> None:
+        try:
+            act(message, now_ns)
+        except FieldError as error:
+            self._reject_field(message, error, now_ns)
+
+    def _reject_field(self, message: Message, error: FieldError, now_ns: int) -> None:
+        self.reject(message, error.reason, error.tag, error.text, now_ns)
+
+    def _reject_and_fail(self, message: Message, reason: SessionRejectReason, tag: int, text: str, now_ns: int) -> None:
+        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT):
+            if message.msg_seq_num == self.store.next_in:
+                self._advance(message.msg_seq_num + 1)
+            self.reject(message, reason, tag, text, now_ns)
+        self._fail(text, now_ns)
+
+    def _fail(self, text: str, now_ns: int) -> None:
+        """Tell the peer why with a Logout(5), and end."""
+        self._send_logout(text, now_ns)
+        self._end(text)
+
+    def _end(self, text: str) -> None:
+        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT):
+            self._events.append(LoggedOut(text))
+        self._step(Step.END)
+        self._events.append(Disconnect(text))
+
+    def _step(self, step: Step) -> None:
+        following = TRANSITIONS.get((self.state, step))
+        if following is None:
+            raise LocalProtocolError(f"session {self.name}: {step.name} is not possible in state {self.state.name}")
+        self.state = following
+
+    def _advance(self, next_in: int) -> None:
+        self.store.next_in = next_in
+        self._gap.advance(next_in)
+
+    def _reset(self) -> None:
+        self.store.reset()
+        self._gap.clear()
+        self._events.append(SequenceReset())
+
+    # --- composing ---
+
+    def _send_logon(self, heart_bt_int: int, reset: bool, now_ns: int) -> None:
+        flag = "141=Y\x01" if reset else ""
+        self._send_admin("A", f"98=0\x01108={heart_bt_int}\x01{flag}", now_ns)
+
+    def _send_logout(self, text: str, now_ns: int) -> None:
+        self._send_admin("5", f"58={_one_line(text)}\x01" if text else "", now_ns)
+
+    def _send_admin(self, msg_type: str, fields: str, now_ns: int) -> None:
+        number = self.store.next_out
+        raw = self._compose(msg_type, number, now_ns, fields.encode("latin-1", "replace"))
+        self.store.next_out = number + 1
+        self._put(Outgoing(number, msg_type, raw, False), now_ns)
+
+    def _send_app(self, msg_type: str, fields: bytes, now_ns: int) -> Outgoing:
+        number = self.store.next_out
+        raw = self._compose(msg_type, number, now_ns, fields)
+        if self.config.resend_app:
+            self.store.append(number, msg_type, raw)
+        self.store.next_out = number + 1
+        outgoing = Outgoing(number, msg_type, raw, False)
+        if self.state is State.LOGGED_ON:
+            self._put(outgoing, now_ns)
+        return outgoing
+
+    def _compose(self, msg_type: str, number: int, now_ns: int, fields: bytes) -> bytes:
+        header = f"35={msg_type}\x0134={number}{self._comp_ids}52={write_timestamp(now_ns)}\x01"
+        return frame(self.config.begin_string, header.encode() + fields)
+
+    def _put(self, outgoing: Outgoing, now_ns: int) -> None:
+        self._outbox.append(outgoing)
+        self._last_sent_ns = now_ns
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\x01", " ")
+
+
+def _int_field(message: Message, tag: int, name: str) -> int:
+    text = message.get(tag)
+    if text is None:
+        raise FieldError(tag, None, SessionRejectReason.REQUIRED_TAG_MISSING, f"{name}({tag}) is missing")
+    try:
+        value = read_int(text)
+    except ValueError as error:
+        reason = SessionRejectReason.INCORRECT_DATA_FORMAT
+        raise FieldError(tag, text, reason, f"{name}({tag})={text}: {error}") from None
+    if value < 0:
+        raise FieldError(tag, text, SessionRejectReason.VALUE_INCORRECT, f"{name}({tag})={text} is negative")
+    return value
+
+
+def _logon_heart_bt_int(message: Message) -> int:
+    """HeartBtInt(108) of a Logon(A) that can be accepted; FieldError otherwise."""
+    if message.defect is not None:
+        raise message.defect
+    if _int_field(message, 98, "EncryptMethod") != 0:
+        reason = SessionRejectReason.VALUE_INCORRECT
+        raise FieldError(98, message.get(98), reason, f"EncryptMethod(98)={message.get(98)} is not supported, only 0")
+    return _int_field(message, 108, "HeartBtInt")
+
+
+# --- which session a connection belongs to ---
+
+
+class SessionDirectory:
+    """The sessions of an acceptor, found by the first Logon(A) on a fresh connection."""
+
+    def __init__(self, sessions: Iterable[Session]) -> None:
+        self._sessions: dict[tuple[str, str, str], Session] = {
+            (session.config.begin_string, session.config.target_comp_id, session.config.sender_comp_id): session
+            for session in sessions
+        }
+
+    @staticmethod
+    def identify(frame: bytes) -> tuple[str, str, str]:
+        """(BeginString, SenderCompID, TargetCompID) as the message says them."""
+        message = parse(frame)
+        return message.begin_string, message.sender_comp_id, message.target_comp_id
+
+    def find(self, frame: bytes) -> Session | None:
+        """The session that this message claims to belong to; it may be connected already."""
+        return self._sessions.get(self.identify(frame))

@@ -1,0 +1,186 @@
+"""The asyncio shell: carries one endpoint over real sockets. It moves bytes and calls timers; it decides nothing.
+
+Runs under uvloop or plain asyncio. Everything happens in one thread: an input goes to the endpoint, and what comes back
+is written before the next input is looked at.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from fix.endpoint import Endpoint, Link, Output
+
+Address = tuple[str, int]
+
+MAX_WRITE_BUFFER = 4 * 1024 * 1024  # bytes that a peer may leave unread before it is disconnected
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
+_CONNECT_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 1.0
+
+
+class Carrier:
+    """What `serve` returns. `addresses`: (host, port) of each listener, as bound."""
+
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], int], max_write_buffer: int) -> None:
+        self.addresses: dict[str, Address] = {}
+        self._endpoint = endpoint
+        self._clock = clock
+        self._max_write_buffer = max_write_buffer
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[Link, _Connection] = {}
+        self._last_link = 0
+        self._last_ns = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._servers: list[asyncio.Server] = []
+        self._connectors: list[asyncio.Task[None]] = []
+
+    def now_ns(self) -> int:
+        """The clock, except that it never goes back."""
+        self._last_ns = max(self._last_ns, self._clock())
+        return self._last_ns
+
+    def perform(self, output: Output) -> None:
+        """Write and close what an input led to, then look at the timer again. Also for inputs that no socket brought."""
+        writes = output.writes
+        if len(writes) > 1:
+            # One write per link: a batch leaves in one packet where it fits.
+            batches: dict[Link, list[bytes]] = {}
+            for link, data in writes:
+                batches.setdefault(link, []).append(data)
+            writes = [(link, b"".join(chunks)) for link, chunks in batches.items()]
+        for link, data in writes:
+            if (connection := self._links.get(link)) is not None:
+                connection.write(data, self._max_write_buffer)
+        for link in output.closes:
+            if (connection := self._links.get(link)) is not None:
+                connection.transport.close()
+        self._arm()
+
+    async def close(self) -> None:
+        """Stop listening and connecting, flush and close every link; what doesn't close in a second is aborted."""
+        for server in self._servers:
+            server.close()
+        for task in self._connectors:
+            task.cancel()
+        await asyncio.gather(*self._connectors, return_exceptions=True)
+        open_links = list(self._links.values())
+        for connection in open_links:
+            connection.transport.close()
+        if open_links:
+            _, late = await asyncio.wait([connection.lost for connection in open_links], timeout=_CLOSE_TIMEOUT_S)
+            for connection in open_links:
+                if connection.lost in late:
+                    connection.transport.abort()
+                    await connection.lost
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def listen(self, port: str, address: Address) -> None:
+        server = await self._loop.create_server(lambda: _Connection(self, port), address[0], address[1])
+        self._servers.append(server)
+        bound = server.sockets[0].getsockname()
+        self.addresses[port] = (bound[0], bound[1])
+
+    def connect(self, port: str, address: Address) -> None:
+        self._connectors.append(self._loop.create_task(self._keep_connected(port, address)))
+
+    async def _keep_connected(self, port: str, address: Address) -> None:
+        delay_s = _FIRST_RETRY_S
+        while True:
+            started_s = self._loop.time()
+            with suppress(OSError):  # refused, unreachable, timed out: all the same, try again later
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    _, connection = await self._loop.create_connection(lambda: _Connection(self, port), *address)
+                started_s = self._loop.time()
+                await asyncio.shield(connection.lost)
+                if self._loop.time() - started_s > _LAST_RETRY_S:
+                    # It lived: a peer that accepts and hangs up at once goes on backing off.
+                    delay_s = _FIRST_RETRY_S
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, _LAST_RETRY_S)
+
+    # --- inputs ---
+
+    def opened(self, connection: "_Connection") -> Link:
+        self._last_link += 1
+        self._links[self._last_link] = connection
+        self.perform(self._endpoint.connected(self._last_link, connection.port, self.now_ns()))
+        return self._last_link
+
+    def received(self, link: Link, data: bytes) -> None:
+        self.perform(self._endpoint.receive(link, data, self.now_ns()))
+
+    def lost(self, link: Link) -> None:
+        del self._links[link]
+        self.perform(self._endpoint.disconnected(link, self.now_ns()))
+
+    def _arm(self) -> None:
+        """A timer that became later is left alone and set again when it fires: most of them move at each input."""
+        due_ns = self._endpoint.next_timer_ns()
+        if due_ns is None or (self._timer is not None and self._timer_ns <= due_ns):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ns = due_ns
+        # Event loops count in milliseconds; rounding up keeps a timer from firing too early again and again.
+        delay_ms = -(-max(due_ns - self.now_ns(), 0) // 1_000_000)
+        self._timer = self._loop.call_at(self._loop.time() + delay_ms / 1000, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        now_ns = self.now_ns()
+        due_ns = self._endpoint.next_timer_ns()
+        if due_ns is not None and due_ns <= now_ns:
+            self.perform(self._endpoint.timer(now_ns))
+        else:
+            self._arm()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, carrier: Carrier, port: str) -> None:
+        self.port = port
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._carrier = carrier
+        self._link = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._link = self._carrier.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._carrier.received(self._link, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(None)
+        self._carrier.lost(self._link)
+
+    def write(self, data: bytes, max_write_buffer: int) -> None:
+        # Asked before this write: one batch of any size may go out, but not on top of what the peer leaves unread.
+        if self.transport.get_write_buffer_size() > max_write_buffer:
+            self.transport.abort()
+        else:
+            self.transport.write(data)
+
+
+async def serve(
+    endpoint: Endpoint,
+    listeners: Mapping[str, Address],
+    connectors: Mapping[str, Address],
+    clock: Callable[[], int] = time.time_ns,
+    max_write_buffer: int = MAX_WRITE_BUFFER,
+) -> Carrier:
+    """Carry `endpoint` until `Carrier.close`. Port 0 listens on any free port; OSError if a listener can't bind."""
+    carrier = Carrier(endpoint, clock, max_write_buffer)
+    try:
+        for port, address in listeners.items():
+            await carrier.listen(port, address)
+    except OSError:
+        await carrier.close()
+        raise
+    for port, address in connectors.items():
+        carrier.connect(port, address)
+    carrier.perform(Output())
+    return carrier
