@@ -69,7 +69,7 @@ def _change(entry: Entry, venue: str) -> MarketUpdate:
     if not symbol:
         raise _missing(55)
     entry_type = entry.get("269")
-    side = SIDES.get(entry_type)
+    side = SIDES.get(entry_type) if entry_type else None
     px = _px(entry.get("270"), 270)
     if side is not None:
         action = entry.get("279")
