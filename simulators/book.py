@@ -8,7 +8,7 @@ of a displayed level and every trade is published at once, ours like all others.
 from bisect import bisect_left, insort
 
 from domain.fields import LastLiquidityInd, Side
-from domain.market import BookSnapshot, LevelChange, TradePrinted
+from domain.market import BookSnapshot, LevelChange, MarketUpdate, TradePrinted
 from simulators.orders import Order, Publisher
 
 BUY = Side.BUY
@@ -149,6 +149,9 @@ class Book:
             book_side.drop_level(px)
         self._level_changed(book_side, px, level.qty, at_ns)
         return wanted - left
+
+    def publish(self, at_ns: int, update: MarketUpdate) -> None:
+        self._publisher.publish(at_ns, update)
 
     def snapshot(self) -> BookSnapshot:
         return BookSnapshot(self.venue, self.symbol, self.bids.depth(), self.asks.depth())
