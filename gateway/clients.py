@@ -11,10 +11,6 @@ import msgspec
 from domain.fields import OrdType, TimeInForce
 from gateway.dialect import DIALECTS
 
-# All that the router knows how to work. A config that allowed more would have orders worked as what they are not.
-ORD_TYPES = (OrdType.MARKET, OrdType.LIMIT)
-TIME_IN_FORCES = (TimeInForce.DAY, TimeInForce.IMMEDIATE_OR_CANCEL)
-
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Tag = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -38,8 +34,8 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # here is taken as the strategy's name.
     strategy_codes: dict[str, str] = msgspec.field(default_factory=lambda: {"1000": "sweep", "1001": "twap"})
     default_strategy: Name = "sweep"
-    ord_types: tuple[OrdType, ...] = ORD_TYPES
-    time_in_forces: tuple[TimeInForce, ...] = TIME_IN_FORCES
+    ord_types: tuple[OrdType, ...] = (OrdType.MARKET, OrdType.LIMIT)
+    time_in_forces: tuple[TimeInForce, ...] = (TimeInForce.DAY, TimeInForce.IMMEDIATE_OR_CANCEL)
 
     def __post_init__(self) -> None:
         if self.begin_string not in DIALECTS:
@@ -48,12 +44,6 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"accounts of client {self.name!r} is empty: it could not send any order")
         if self.default_account and self.default_account not in self.accounts:
             raise ValueError(f"default_account {self.default_account!r} is none of {', '.join(self.accounts)}")
-        for key, allowed, worked in (
-            ("ord_types", self.ord_types, ORD_TYPES),
-            ("time_in_forces", self.time_in_forces, TIME_IN_FORCES),
-        ):
-            if beyond := [value.value for value in allowed if value not in worked]:
-                raise ValueError(f"{key} {', '.join(beyond)}: the router works only {', '.join(worked)}")
         tags = [self.strategy_tag, *self.parameter_tags.values()]
         if len(set(tags)) < len(tags):
             raise ValueError(f"a tag is used twice: strategy_tag {self.strategy_tag}, parameter_tags {tags[1:]}")
