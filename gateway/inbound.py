@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from domain.commands import CancelParent, NewParent, ReplaceParent, StatusRequest
 from domain.fields import OrdRejReason, OrdType
+from fix.errors import BusinessRejectReason
 from fix.message import Message
 from fix.messages import (
     NewOrderSingle,
@@ -21,13 +22,16 @@ from fix.messages import (
 )
 from gateway.clients import ClientConfig
 
-UNSUPPORTED_MESSAGE_TYPE = 3  # BusinessRejectReason(380)
+TAKEN = {
+    kind.MSG_TYPE: kind.__name__
+    for kind in (NewOrderSingle, OrderCancelRequest, OrderCancelReplaceRequest, OrderStatusRequest)
+}
 
 
 class BusinessReject(NamedTuple):
     """Answered with BusinessMessageReject(j)."""
 
-    reason: int  # BusinessRejectReason(380)
+    reason: BusinessRejectReason
     text: str
 
 
@@ -75,23 +79,19 @@ def to_command(
     message: Message, client: ClientConfig
 ) -> NewParent | CancelParent | ReplaceParent | StatusRequest | BusinessReject:
     """The command in `message`. FieldError where FIX asks for a Reject(3)."""
-    match message.msg_type:
-        case NewOrderSingle.MSG_TYPE:
-            return _new_parent(decode(message), message, client)
-        case OrderCancelRequest.MSG_TYPE:
-            request = decode(message)
-            return CancelParent(client.name, request.cl_ord_id, request.orig_cl_ord_id)
-        case OrderCancelReplaceRequest.MSG_TYPE:
-            return _replace_parent(decode(message), message, client)
-        case OrderStatusRequest.MSG_TYPE:
-            request = decode(message)
-            return StatusRequest(
-                client.name, request.cl_ord_id, request.symbol, request.side, request.ord_status_req_id
-            )
-    known = "NewOrderSingle(D), OrderCancelRequest(F), OrderCancelReplaceRequest(G), OrderStatusRequest(H)"
-    return BusinessReject(
-        UNSUPPORTED_MESSAGE_TYPE, f"MsgType(35)={message.msg_type} is not supported; supported: {known}"
-    )
+    if message.msg_type in TAKEN:
+        match decode(message):
+            case NewOrderSingle() as order:
+                return _new_parent(order, message, client)
+            case OrderCancelRequest(cl_ord_id=cl_ord_id, orig_cl_ord_id=orig_cl_ord_id):
+                return CancelParent(client.name, cl_ord_id, orig_cl_ord_id)
+            case OrderCancelReplaceRequest() as order:
+                return _replace_parent(order, message, client)
+            case OrderStatusRequest() as ask:
+                return StatusRequest(client.name, ask.cl_ord_id, ask.symbol, ask.side, ask.ord_status_req_id)
+    supported = ", ".join(f"{name}({msg_type})" for msg_type, name in TAKEN.items())
+    text = f"MsgType(35)={message.msg_type} is not supported; supported: {supported}"
+    return BusinessReject(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, text)
 
 
 def _new_parent(order: NewOrderSingle, message: Message, client: ClientConfig) -> NewParent:

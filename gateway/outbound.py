@@ -6,6 +6,8 @@ what fills while a request is pending is reported with the original one. ExecID(
 facts applied to it: unique, and the same in a replay.
 """
 
+from typing import Any
+
 from domain.commands import StatusRequest
 from domain.facts import (
     AnyFact,
@@ -111,7 +113,7 @@ def status(parent: ParentOrder | None, request: StatusRequest, client: ClientCon
     )
 
 
-def _state(parent: ParentOrder) -> dict:
+def _state(parent: ParentOrder) -> dict[str, Any]:
     accepted = parent.accepted
     return {
         "symbol": accepted.symbol,
@@ -135,7 +137,7 @@ def _report(
     ids: tuple[str, str] | None = None,  # ClOrdID(11), OrigClOrdID(41)
     text: str = "",
     restatement: str = "",
-    **fill: object,
+    **fill: Any,
 ) -> ExecutionReport:
     cl_ord_id, orig_cl_ord_id = ids or (parent.cl_ord_id, "")
     return ExecutionReport(
