@@ -1,5 +1,270 @@
-"""fairlead: the command line."""
+"""fairlead: the command line. What a command needs is imported when it runs, so that --help answers at once.
+
+Exit status: 0 done, 1 the answer is no (an unknown order, books that disagree, a daemon that could not go on), 2 a
+mistake in what was asked for, said in one line.
+"""
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.config import ServiceConfig
+
+NARROWEST = 150  # columns of a table that goes to a file or a pipe
 
 
-def main() -> None:
-    raise SystemExit("not here yet")
+class CommandError(Exception):
+    """A mistake in what was asked for, in one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status of the command."""
+    from service.journal import JournalError
+    from service.toml import ConfigErrors
+
+    args = _parser().parse_args(argv)
+    try:
+        return args.command(args)
+    except (CommandError, ConfigErrors, JournalError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # of which OSError is the parent: | head went away
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would say it again
+        return 0
+    except OSError as error:
+        print(f"fairlead: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(args: argparse.Namespace) -> int:
+    from service import config
+
+    loaded = config.load(args.config)
+    if args.check_config:
+        print("ok")
+        return 0
+    from service import runtime
+
+    return runtime.run(loaded)
+
+
+def simulate(args: argparse.Namespace) -> int:
+    from service import logs, toml
+    from simulators import serve
+    from simulators.config import SimulatorsConfig
+
+    loaded = toml.load(SimulatorsConfig, args.config)
+    if args.check_config:
+        print("ok")
+        return 0
+    logs.configure("info", "")
+    return serve.run(loaded)
+
+
+def demo(args: argparse.Namespace) -> int:
+    if (args.tape is None) != (args.book is None):
+        raise CommandError("fairlead demo: --tape and --book go together, the messages and the order book of one day")
+    from service import demo as service_demo
+
+    return service_demo.main(args)
+
+
+def train(args: argparse.Namespace) -> int:
+    from service import training
+
+    return training.main(args)
+
+
+def explain(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from service.explain import UnknownOrder
+    from service.explain import explain as explained
+    from service.journal import read
+
+    facts = (fact for batch in read(_journal_path(args)) for fact in batch)
+    try:
+        said = explained(facts, args.cl_ord_id)
+    except UnknownOrder as unknown:
+        print(unknown, file=sys.stderr)
+        return 1
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
+    console.print(said)
+    return 0
+
+
+def control(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from service.config import load
+    from service.control import ask
+
+    config = load(args.config)
+    line = {"command": args.action}
+    if args.action != "status":
+        line |= {"scope": args.scope, "by": getpass.getuser()}
+    if args.action == "kill":
+        _check_scope(args.scope, config)
+        line["text"] = args.text
+    answer = ask(config.control_path, line)
+    if not answer["ok"]:
+        raise CommandError(f"fairlead ctl: {answer['error']}")
+    if args.action == "status":
+        print(msgspec.json.format(msgspec.json.encode(answer["status"])).decode())
+    else:
+        print(f"{args.scope}: {'stopped' if args.action == 'kill' else 'released'}")
+    return 0
+
+
+def models(args: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from learning.registry import models as registered
+    from router.model import ModelRefused
+
+    try:
+        found = registered(args.models)
+    except ModelRefused as refused:
+        raise CommandError(str(refused)) from None
+    if not found:
+        print(f"no models in {args.models}")
+    for model in found:
+        serving = "  serving" if model.is_champion else ""
+        if model.metadata is None:
+            print(f"{model.model_id}  refused: {model.problem}{serving}")
+        else:
+            created = datetime.fromtimestamp(model.metadata.created_ns // 1_000_000_000, UTC)
+            print(f"{model.model_id}  {created:%Y-%m-%d %H:%M:%S}  schema {model.metadata.schema_hash}{serving}")
+    return 0
+
+
+def journal(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from service.journal import read, survey
+    from service.logs import readable
+
+    path = _journal_path(args)
+    if args.action == "cat":
+        for batch in read(path):
+            for fact in batch:
+                fields = msgspec.structs.asdict(fact)
+                if "raw" in fields:
+                    fields["raw"] = readable(fields["raw"])
+                sys.stdout.buffer.write(msgspec.json.encode({"fact": type(fact).__name__, **fields}) + b"\n")
+        sys.stdout.flush()
+        return 0
+    facts = sum(map(len, read(path)))
+    batches, end, tail_bytes = survey(path)
+    print(f"{path}: ok, {batches} batches, {facts} facts, {end} bytes")
+    if tail_bytes:
+        print(f"{path}: {tail_bytes} bytes of an unfinished write follow; the next start cuts them off")
+    return 0
+
+
+def _journal_path(args: argparse.Namespace) -> Path:
+    if args.journal:
+        return args.journal
+    from service.config import load
+
+    return load(args.config).journal_path
+
+
+def _check_scope(scope: str, config: "ServiceConfig") -> None:
+    """A kill switch on a misspelt name would stop nothing, and nobody would know."""
+    from router.strategies import STRATEGIES
+
+    names = {
+        "client": [client.name for client in config.clients],
+        "account": list(config.risk.accounts),
+        "venue": [venue.name for venue in config.venues],
+        "strategy": list(STRATEGIES),
+        "symbol": [instrument.symbol for instrument in config.instruments],
+    }
+    kind, _, name = scope.partition(":")
+    if kind in names and name not in names[kind]:
+        raise CommandError(f"fairlead ctl: there is no {kind} {name!r}; expected one of {', '.join(names[kind])}")
+
+
+def _existing(text: str) -> Path:
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return Path(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=function)
+        return added
+
+    for name, function, text in (
+        ("run", run, "the daemon: takes orders from clients and works them at the venues"),
+        ("simulate", simulate, "simulated venues, each a FIX acceptor, around one market"),
+    ):
+        serving = command(name, function, text)
+        serving.add_argument("--config", type=_existing, required=True, metavar="FILE", help=f"see deploy/ ({name})")
+        serving.add_argument("--check-config", action="store_true", help="only say what is wrong with the file, or ok")
+
+    shown = command("demo", demo, "venues, daemon and a simulated EMS in one go, with a summary at the end")
+    shown.add_argument("--parents", type=int, default=60, metavar="N", help="orders that the EMS sends")
+    shown.add_argument("--seed", type=int, default=1, metavar="S")
+    shown.add_argument("--tape", type=_existing, metavar="FILE", help="replay this LOBSTER message file")
+    shown.add_argument("--book", type=_existing, metavar="FILE", help="and the order book file that belongs to it")
+    shown.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
+    shown.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+
+    trained = command("train", train, "train a fill model on simulated outcomes and register it")
+    trained.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+    trained.add_argument("--parents", type=int, default=600, metavar="N", help="simulated orders to learn from")
+    trained.add_argument("--seed", type=int, default=1, metavar="S")
+
+    explained = command("explain", explain, "why an order was worked as it was, from the journal")
+    explained.add_argument(
+        "cl_ord_id", metavar="CL_ORD_ID", help="ClOrdID(11) of the order or of a request, or OrderID"
+    )
+    _journal_options(explained)
+
+    controlled = command("ctl", control, "ask or stop a running daemon")
+    actions = controlled.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for action, text in (
+        ("status", "how the daemon is, as JSON"),
+        ("kill", "no new orders for a scope: firm, client:NAME, account:NAME, venue:NAME, strategy:NAME, symbol:NAME"),
+        ("release", "lift a kill"),
+    ):
+        acting = actions.add_parser(action, help=text, description=text)
+        if action != "status":
+            acting.add_argument("scope", metavar="SCOPE")
+        if action == "kill":
+            acting.add_argument("--text", default="", help="why")
+        acting.add_argument("--config", type=_existing, required=True, metavar="FILE", help="of the daemon")
+
+    listed = command("models", models, "list the registered models")
+    listed.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+
+    kept = command("journal", journal, "look at a journal")
+    kept.add_argument("action", choices=["cat", "verify"], help="print every fact as JSON, or check every byte")
+    _journal_options(kept)
+    return parser
+
+
+def _journal_options(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--journal", type=_existing, metavar="PATH", help="the journal's file")
+    source.add_argument(
+        "--config", type=_existing, metavar="FILE", help="the daemon's config, for where its journal is"
+    )

@@ -130,16 +130,19 @@ class _Forward(logging.Handler):
         structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, **exc_info)
 
 
+def readable(value: Any) -> Any:
+    """FIX codes by name (side: BUY); raw messages as text with | between the fields; both without passwords."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, bytes):
+        return mask(value).replace(b"\x01", b"|").decode("latin-1")
+    if isinstance(value, str) and ("554=" in value or "925=" in value):
+        return mask(value.encode()).decode()
+    return value
+
+
 def _readable(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """FIX codes by name (side: BUY), raw messages as text with | between the fields and without passwords."""
-    for key, value in event.items():
-        if isinstance(value, Enum):
-            event[key] = value.name
-        elif isinstance(value, bytes):
-            event[key] = mask(value).replace(b"\x01", b"|").decode("latin-1")
-        elif isinstance(value, str) and ("554=" in value or "925=" in value):
-            event[key] = mask(value.encode()).decode()
-    return event
+    return {key: readable(value) for key, value in event.items()}
 
 
 def _json(event: dict[str, Any], **_options: Any) -> bytes:

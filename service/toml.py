@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -59,6 +60,8 @@ def _build(kind: Any, value: Any, key: str, mistakes: list[Mistake]) -> Any:
     """
     inner, meta = (kind.__origin__, kind.__metadata__[0]) if get_origin(kind) is Annotated else (kind, Meta())
     container, arguments = get_origin(inner), get_args(inner)
+    if container in (Union, UnionType) and any(map(_is_struct, arguments)):
+        inner = next(filter(_is_struct, arguments))  # a table that may be left out
     try:
         if meta.extra and "from_text" in meta.extra:
             return meta.extra["from_text"](msgspec.convert(value, str))

@@ -40,6 +40,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "fix/codec.py": ({"exec"}, "makes an encoder and a decoder of each message type once, at import"),
     "fix/dictionary/__init__.py": ({"importlib", "files"}, "reads the package's own data, once, at import"),
     "fix/store.py": ({"os", "pathlib", "files"}, "FileStore keeps a session's sequence numbers and messages"),
+    "fix/tcp.py": ({"asyncio", "time"}, "carries endpoints over sockets"),
     "router/model.py": ({"pathlib", "files"}, "reads a model artifact"),
     "learning/registry.py": ({"os", "pathlib", "shutil", "files"}, "keeps model artifacts"),
     "simulators/client_tcp.py": ({"asyncio", "time"}, "the simulated EMS over a socket"),
@@ -49,6 +50,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
         "the simulated venues as a process",
     ),
     "simulators/tape_files.py": ({"pathlib", "files"}, "reads tapes"),
+    "service/cli.py": ({"os", "pathlib", "files"}, "paths from the command line; a closed standard output"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),
     "service/journal.py": ({"fcntl", "os", "pathlib", "files"}, "the journal"),
@@ -92,7 +94,7 @@ def direction_errors(file: str, source: str) -> list[str]:
 
 
 def touched(file: str, source: str) -> set[str]:
-    """The watched modules that it imports, and "files", "clock", "random", "exec" for calls that need no such import."""
+    """The watched modules that it imports, and "files", "clock", "random", "exec" for such calls."""
     found = {name.split(".")[0] for name in imported(file, source)} & WATCHED_MODULES
     found |= {"random" for name in imported(file, source) if name.startswith("random.") and name[7:] not in SEEDED}
     for node in ast.walk(ast.parse(source)):

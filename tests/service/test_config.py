@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from domain.instruments import Instrument, TradingHours
+from service import toml
 from service.config import ServiceConfig, hours_from_text, load
 from service.toml import ConfigErrors
+from simulators.config import SimulatorsConfig
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 EXAMPLE = DEPLOY / "fairlead.toml"
@@ -45,10 +47,10 @@ def comments_of(text: str) -> dict[str, str]:
     for line, following in pairwise([*text.splitlines(), ""]):
         if line.startswith("#"):
             comment += line[1:]
-        elif header := re.fullmatch(r"\[+([a-z.]+?)(\.[A-Z0-9]+)?]+", line):
+        elif header := re.match(r"\[+([a-z.]+?)(\.[A-Z0-9]+)?]+", line):
             table, comment = header[1], ""
         elif (key := re.match(r"(\w+) = ", line)) and comment:
-            comments.setdefault(f"{table}.{key[1]}", comment)
+            comments.setdefault(f"{table}.{key[1]}".lstrip("."), comment)
         if not line or (following.startswith("#") and not line.startswith("#")):
             comment = ""
     return comments
@@ -57,6 +59,19 @@ def comments_of(text: str) -> dict[str, str]:
 def test_the_example_explains_every_key_and_nothing_else() -> None:
     comments = comments_of(EXAMPLE.read_text())
     assert comments.keys() == {key for key, _ in keys_of(ServiceConfig)}
+
+
+def test_the_example_of_the_simulators_names_every_key_and_loads() -> None:
+    """Its optional tables are comments as a whole, so there a key counts as explained where a comment names it."""
+    path = DEPLOY / "simulators.toml"
+    said = "\n".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    missing = {
+        key
+        for key, _ in keys_of(SimulatorsConfig)
+        if key not in comments_of(path.read_text()) and not re.search(rf"\b{key.split('.')[-1]}\b", said)
+    }
+    assert not missing
+    assert [*toml.load(SimulatorsConfig, path).venues] == [venue.name for venue in load(EXAMPLE).venues]
 
 
 def test_a_key_without_a_comment_is_noticed() -> None:

@@ -35,6 +35,7 @@ class Whole(Struct, frozen=True, forbid_unknown_fields=True):
     part: Part = Part()
     named: dict[str, Part] = {}
     limit: int | None = None
+    extra: Part | None = None
 
 
 def mistakes(tmp_path: Path, text: str, **options: Any) -> list[Mistake]:
@@ -66,7 +67,7 @@ def test_a_right_file(tmp_path: Path) -> None:
     [
         (GOOD + "prt = 1", [("items[0].prt", "unknown key; did you mean port?")]),
         ("modus = 1\n" + GOOD, [("modus", "unknown key; did you mean mode?")]),
-        (GOOD + "[zzz]", [("zzz", "unknown key; expected one of items, mode, rate, part, named, limit")]),
+        (GOOD + "[zzz]", [("zzz", "unknown key; expected one of items, mode, rate, part, named, limit, extra")]),
         ("rate = 1", [("items", "missing")]),
         ("items = []", [("items", "expected array of length >= 1, got []")]),
         ("items = 3", [("items", "expected array, got 3")]),
@@ -85,6 +86,7 @@ def test_a_right_file(tmp_path: Path) -> None:
         ("part = 1\n" + GOOD, [("part", "expected table, got 1")]),
         (GOOD + "[part]\nlow = 3", [("part", "low 3 is above high 2")]),
         ("limit = 'x'\n" + GOOD, [("limit", "expected int, got 'x'")]),
+        ("extra = { low = 'x' }\n" + GOOD, [("extra.low", "expected int, got 'x'")]),
         ("named = 'x'\n" + GOOD, [("named", "expected table, got 'x'")]),
         ("named = { a = 1 }\n" + GOOD, [("named", "expected table at [...], got a table")]),
         (
