@@ -5,7 +5,7 @@ answer sees the earlier part. Time is an argument; the timers are data, rebuilt 
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -190,7 +190,9 @@ class Engine:
         yield from self._cancel_children(self._open_children(parent), "parent_replace", now_ns)
         yield from self._settle(parent, now_ns)
 
-    def _addressed(self, command: CancelParent | ReplaceParent, now_ns: int) -> Iterator[AnyFact]:
+    def _addressed(
+        self, command: CancelParent | ReplaceParent, now_ns: int
+    ) -> Generator[AnyFact, None, ParentOrder | None]:
         """Returns the open parent that the command names; yields the reject where there is none to act on."""
         state = self.state
         parent_id = state.parent_by_cl_ord_id.get((command.client, command.orig_cl_ord_id))

@@ -1,0 +1,1 @@
+"""Benchmarks: each module's `figures()` measures and returns numbers, asserts nothing."""

@@ -1,0 +1,304 @@
+"""The whole service without I/O: bytes, events and time go in; facts and bytes come out.
+
+A node owns the sessions, the state and the market view, and walks an input through them: session -> message -> command
+-> decision -> facts -> messages -> bytes. All that one input causes comes back as one `NodeOutput`; whoever runs the
+node journals its facts before any of its bytes leave. A node made from recorded facts goes on where they stopped.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from domain.commands import CancelParent, NewParent, OperatorCommand, ReplaceParent, StatusRequest
+from domain.facts import (
+    AnyFact,
+    ChildCancelRequested,
+    ChildFilled,
+    ChildSubmitted,
+    EpochStarted,
+    MessageReceived,
+    MessageSent,
+    ModelLoaded,
+    ParentRejected,
+    ParentRequestRejected,
+    SessionAdvanced,
+    SessionReset,
+)
+from domain.market import MarketView
+from fix.endpoint import Link, Output
+from fix.message import Message, masked, parse
+from fix.messages import FieldError, Typed
+from fix.session import LoggedOn, LoggedOut, Outgoing, Rejected, SequenceReset
+from gateway import inbound as client_inbound
+from gateway import outbound as client_outbound
+from gateway.clients import ClientConfig
+from router.engine import Engine
+from router.model import FillModel
+from router.routing import Routing
+from router.state import State
+from service.config import ServiceConfig
+from service.links import Links, Peer, PeerKind
+from venues import feed
+from venues import inbound as venue_inbound
+from venues import outbound as venue_outbound
+
+VERSION = "0.1.0"
+SENT_REMEMBERED = 4096  # messages to venues whose reject can still be attributed to an order
+REF_SEQ_NUM = 45
+
+
+@dataclass(slots=True)
+class NodeOutput(Output):
+    facts: list[AnyFact] = field(default_factory=list)
+
+
+class Node:
+    """An `fix.endpoint.Endpoint` whose outputs carry the facts to journal first.
+
+    `recorded` are the batches of the journal so far; they are applied, never decided again. `stopwatch` gives
+    nanoseconds for the time spent in a decision; the default, a constant, keeps virtual time reproducible.
+    """
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        model: FillModel,
+        model_text: str,
+        now_ns: int,
+        recorded: Iterable[list[AnyFact]] = (),
+        stopwatch: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.config = config
+        self.state = State()
+        self.market = MarketView()
+        self.links = Links(config, now_ns)
+        venues = {venue.name: venue.terms() for venue in config.venues if venue.enabled}
+        instruments = {item.symbol: item.instrument for item in config.instruments}
+        routing = Routing(instruments, venues, config.risk, config.policy, model, config.service.seed, stopwatch)
+        self.engine = Engine(self.state, self.market, routing)
+        self.is_shutting_down = False
+        self._clients: dict[str, ClientConfig] = {client.name: client for client in config.clients}
+        self._venue_kinds = {name: terms.kind for name, terms in venues.items()}
+        self._mics = {name: terms.mic for name, terms in venues.items()}
+        self._symbols = tuple(instruments)
+        self._model_text = model_text
+        self._facts: list[AnyFact] = []
+        self._sent_to_venues: dict[tuple[str, str], bytes] = {}  # (venue, MsgSeqNum) -> message, the latest ones
+        for batch in recorded:
+            for fact in batch:
+                self._restore(fact)
+
+    # --- the inputs ---
+
+    def start(self, now_ns: int) -> NodeOutput:
+        """The first input: what a fresh journal opens with, or what a restart has to say."""
+        if not self.state.epoch:
+            self._commit(iter([EpochStarted(at_ns=now_ns, epoch=_epoch(now_ns), version=VERSION)]), now_ns)
+        model_id = self.engine.routing.model.model_id
+        self._commit(iter([ModelLoaded(at_ns=now_ns, model_id=model_id, text=self._model_text)]), now_ns)
+        self._commit(self.engine.resume(now_ns), now_ns)
+        return self._output(now_ns)
+
+    def connected(self, link: Link, port: str, now_ns: int) -> NodeOutput:
+        self.links.connected(link, port, now_ns)
+        return self._output(now_ns)
+
+    def receive(self, link: Link, data: bytes, now_ns: int) -> NodeOutput:
+        peer = self.links.receive(link, data, now_ns)
+        if peer is not None:
+            self._handle_events(peer, now_ns)
+        return self._output(now_ns)
+
+    def disconnected(self, link: Link, now_ns: int) -> NodeOutput:
+        peer = self.links.disconnected(link, now_ns)
+        if peer is not None:
+            self._handle_events(peer, now_ns)
+        return self._output(now_ns)
+
+    def timer(self, now_ns: int) -> NodeOutput:
+        for peer in self.links.timer(now_ns):
+            self._handle_events(peer, now_ns)
+        self._commit(self.engine.timer(now_ns), now_ns)
+        return self._output(now_ns)
+
+    def next_timer_ns(self) -> int | None:
+        engine_ns, links_ns = self.engine.next_timer_ns(), self.links.next_timer_ns()
+        if engine_ns is None or links_ns is None:
+            return links_ns if engine_ns is None else engine_ns
+        return min(engine_ns, links_ns)
+
+    def operator(self, command: OperatorCommand, now_ns: int) -> NodeOutput:
+        self._commit(self.engine.operator(command, now_ns), now_ns)
+        return self._output(now_ns)
+
+    def begin_shutdown(self, now_ns: int) -> NodeOutput:
+        """No new orders or children from here on; working children are cancelled and their end is awaited."""
+        self.is_shutting_down = True
+        cancel_parents = self.config.service.on_shutdown == "cancel"
+        self._commit(self.engine.hold(now_ns, cancel_parents=cancel_parents), now_ns)
+        return self._output(now_ns)
+
+    @property
+    def is_drained(self) -> bool:
+        """No child is left whose end could still be heard of."""
+        return all(child.uncertain for children in self.state.open_children.values() for child in children.values())
+
+    def end_shutdown(self, now_ns: int) -> NodeOutput:
+        if self.config.service.on_shutdown == "cancel":
+            self._commit(self.engine.finish(now_ns, text="canceled: the router is shutting down"), now_ns)
+        self.links.logout_all("shutting down", now_ns)
+        return self._output(now_ns)
+
+    # --- messages in ---
+
+    def _handle_events(self, peer: Peer, now_ns: int) -> None:
+        for event in self.links.events(peer, now_ns):
+            match event:
+                case Message():
+                    self._handle_message(peer, event, now_ns)
+                case LoggedOn():
+                    self._ready(peer, now_ns)
+                case LoggedOut(text=text):
+                    self._lost(peer, text, now_ns)
+                case SequenceReset() if peer.kind is not PeerKind.MARKET_DATA:
+                    self._facts.append(SessionReset(at_ns=now_ns, session=peer.session.name))
+                    peer.recorded = (1, 1)
+                case Rejected(message=message) if peer.kind is PeerKind.VENUE:
+                    self._handle_message(peer, message, now_ns)
+
+    def _handle_message(self, peer: Peer, message: Message, now_ns: int) -> None:
+        try:
+            match peer.kind:
+                case PeerKind.MARKET_DATA:
+                    if self.config.service.record_market_data:
+                        self._record_received(peer, message, now_ns)
+                    for update in feed.to_updates(message, peer.name, now_ns):
+                        self.market.apply(update, now_ns)
+                case PeerKind.VENUE:
+                    self._record_received(peer, message, now_ns)
+                    self._handle_venue_message(peer, message, now_ns)
+                case PeerKind.CLIENT:
+                    self._record_received(peer, message, now_ns)
+                    self._handle_client_message(peer, message, now_ns)
+        except FieldError as error:
+            peer.session.reject(message, error.reason, error.tag, error.text, now_ns)
+
+    def _handle_client_message(self, peer: Peer, message: Message, now_ns: int) -> None:
+        client = self._clients[peer.name]
+        command = client_inbound.to_command(message, client)
+        match command:
+            case NewParent():
+                self._commit(self.engine.new_parent(command, now_ns), now_ns)
+            case CancelParent():
+                self._commit(self.engine.cancel_parent(command, now_ns), now_ns)
+            case ReplaceParent():
+                self._commit(self.engine.replace_parent(command, now_ns), now_ns)
+            case StatusRequest():
+                parent_id = self.state.parent_by_cl_ord_id.get((command.client, command.cl_ord_id), "")
+                report = client_outbound.status(self.state.parents.get(parent_id), command, client, now_ns)
+                self._send(peer, report, now_ns)
+            case _:
+                peer.session.business_reject(message, command.reason, command.text, now_ns)
+
+    def _handle_venue_message(self, peer: Peer, message: Message, now_ns: int) -> None:
+        refused = (
+            self._sent_to_venues.get((peer.name, message.get(REF_SEQ_NUM) or "")) if message.msg_type in "3j" else None
+        )
+        for report in venue_inbound.to_facts(message, peer.name, now_ns, parse(refused) if refused else None):
+            self._commit(self.engine.child_report(report, now_ns), now_ns)
+
+    def _record_received(self, peer: Peer, message: Message, now_ns: int) -> None:
+        self._facts.append(MessageReceived(at_ns=now_ns, session=peer.session.name, raw=masked(message.raw)))
+
+    def _ready(self, peer: Peer, now_ns: int) -> None:
+        if peer.kind is PeerKind.MARKET_DATA:
+            self._send(peer, feed.subscription(self._symbols, f"{peer.name}-{now_ns}"), now_ns)
+        elif peer.kind is PeerKind.VENUE:
+            self._commit(self.engine.venue_up(peer.name, now_ns), now_ns)
+            for child in self.engine.children_at(peer.name):
+                if child.uncertain:
+                    self._send(peer, venue_outbound.status_request(child), now_ns)
+
+    def _lost(self, peer: Peer, text: str, now_ns: int) -> None:
+        if peer.kind is PeerKind.MARKET_DATA:
+            self.market.forget_venue(peer.name, now_ns)
+        elif peer.kind is PeerKind.VENUE and peer.name in self.state.venues_up:
+            self._commit(self.engine.venue_down(peer.name, text, now_ns), now_ns)
+
+    # --- facts and messages out ---
+
+    def _commit(self, facts: Iterator[AnyFact], now_ns: int) -> None:
+        """Applies each fact and tells whom it concerns, before the decision goes on to the next one."""
+        for fact in facts:
+            self.state.apply(fact)
+            self._facts.append(fact)
+            if isinstance(fact, ChildSubmitted | ChildCancelRequested):
+                child = self.state.children[fact.child_id]
+                venue = child.submitted.venue
+                peer = self.links.venues[venue]
+                for message in venue_outbound.messages(fact, child, self._venue_kinds[venue]):
+                    sent = self._send(peer, message, now_ns)
+                    self._sent_to_venues[venue, str(sent.msg_seq_num)] = sent.raw
+                    if len(self._sent_to_venues) > SENT_REMEMBERED:
+                        del self._sent_to_venues[next(iter(self._sent_to_venues))]
+            elif isinstance(fact, client_outbound.REPORTED):
+                self._tell_client(fact, now_ns)
+
+    def _tell_client(self, fact: AnyFact, now_ns: int) -> None:
+        child = None
+        if isinstance(fact, ParentRejected | ParentRequestRejected):
+            parent = None if isinstance(fact, ParentRejected) else self.state.parents.get(fact.parent_id)
+            name = fact.client
+        else:
+            if isinstance(fact, ChildFilled):
+                child = self.state.children[fact.child_id]
+                parent = self.state.parents[child.submitted.parent_id]
+            else:
+                parent = self.state.parents[fact.parent_id]
+            name = parent.accepted.client
+        client = self._clients.get(name)
+        if client is None:
+            return  # a client that the config no longer has: its orders are still worked to their end
+        last_mkt = self._mics.get(child.submitted.venue, "") if child is not None else ""
+        for message in client_outbound.reports(fact, parent, client, last_mkt):
+            self._send(self.links.clients[name], message, now_ns)
+
+    def _send(self, peer: Peer, message: Typed, now_ns: int) -> Outgoing:
+        """Sends (or stores, while the peer is away) and records."""
+        sent = self.links.send(peer, message, now_ns)
+        if peer.kind is not PeerKind.MARKET_DATA:
+            self._facts.append(
+                MessageSent(
+                    at_ns=now_ns,
+                    session=peer.session.name,
+                    msg_seq_num=sent.msg_seq_num,
+                    msg_type=sent.msg_type,
+                    raw=sent.raw,
+                )
+            )
+        return sent
+
+    def _output(self, now_ns: int) -> NodeOutput:
+        writes, closes, advances = self.links.drain(now_ns)
+        facts, self._facts = self._facts, []
+        facts += advances
+        return NodeOutput(writes, closes, facts)
+
+    # --- recovery ---
+
+    def _restore(self, fact: AnyFact) -> None:
+        match fact:
+            case SessionAdvanced() | SessionReset() | MessageSent():
+                self.links.restore(fact)
+            case MessageReceived() | ModelLoaded():
+                pass
+            case _:
+                self.state.apply(fact)
+
+
+def _epoch(now_ns: int) -> str:
+    """Seconds since 1970 in base 32: seven characters that no later journal begins with."""
+    seconds, digits = now_ns // 1_000_000_000, ""
+    while seconds:
+        seconds, digit = divmod(seconds, 32)
+        digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"[digit] + digits
+    return digits

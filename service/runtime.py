@@ -1,0 +1,173 @@
+"""Runs a node as a process: real clock, journal, sockets, signals. The only place where a batch meets the disk.
+
+Order of things for every input: the node decides, its facts are written to the journal, then the bytes leave. What can
+wait (logging, measuring) is done after the bytes are gone.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from domain.commands import OperatorCommand
+from domain.facts import AnyFact, ChildSubmitted, LatencyMeasured, ParentAccepted
+from fix import tcp
+from fix.endpoint import Link
+from router.features import FEATURES, schema_hash
+from router.model import FillModel, ModelRefused, OnnxModel, PriorModel, champion
+from service.config import ServiceConfig
+from service.control import serve_control
+from service.journal import Journal, JournalError, read
+from service.links import EMS_PORT, market_data_port
+from service.logs import configure, log_fact
+from service.node import Node, NodeOutput
+
+log = structlog.get_logger()
+
+
+class JournaledNode:
+    """A node as an `fix.endpoint.Endpoint` whose every batch is in the journal before its bytes are handed on."""
+
+    def __init__(self, node: Node, journal: Journal, later: Callable[[Callable[[], None]], object]) -> None:
+        self.node = node
+        self._journal = journal
+        self._later = later  # runs a function after the bytes of this input were written
+
+    def connected(self, link: Link, port: str, now_ns: int) -> NodeOutput:
+        return self.perform(time.perf_counter_ns(), self.node.connected(link, port, now_ns))
+
+    def receive(self, link: Link, data: bytes, now_ns: int) -> NodeOutput:
+        started_ns = time.perf_counter_ns()
+        return self.perform(started_ns, self.node.receive(link, data, now_ns))
+
+    def disconnected(self, link: Link, now_ns: int) -> NodeOutput:
+        return self.perform(time.perf_counter_ns(), self.node.disconnected(link, now_ns))
+
+    def timer(self, now_ns: int) -> NodeOutput:
+        return self.perform(time.perf_counter_ns(), self.node.timer(now_ns))
+
+    def next_timer_ns(self) -> int | None:
+        return self.node.next_timer_ns()
+
+    def perform(self, started_ns: int, output: NodeOutput) -> NodeOutput:
+        if output.facts:
+            self._journal.append(output.facts)
+            self._later(lambda: self._afterwards(started_ns, output.facts))
+        return output
+
+    def _afterwards(self, started_ns: int, facts: list[AnyFact]) -> None:
+        elapsed_ns = time.perf_counter_ns() - started_ns
+        accepted = [fact.parent_id for fact in facts if isinstance(fact, ParentAccepted)]
+        if accepted:
+            routed = {fact.parent_id for fact in facts if isinstance(fact, ChildSubmitted)}
+            now_ns = time.time_ns()
+            measured: list[AnyFact] = [
+                LatencyMeasured(at_ns=now_ns, parent_id=parent_id, order_in_to_child_out_ns=elapsed_ns)
+                for parent_id in accepted
+                if parent_id in routed
+            ]
+            self._journal.append(measured)
+        for fact in facts:
+            log_fact(fact)
+
+
+def load_model(config: ServiceConfig) -> tuple[FillModel, str]:
+    """The champion of the registry and "", or the prior per venue and why; ModelRefused if the config requires one."""
+    schema = schema_hash([venue.name for venue in config.venues if venue.enabled])
+    prior = PriorModel(FEATURES.index("fill_prior"), schema)
+    if not config.model.directory:
+        return prior, "no model configured: fill probabilities are each venue's prior"
+    directory = champion(Path(config.model.directory))
+    if directory is None:
+        if config.model.required:
+            raise ModelRefused(f"no champion in {config.model.directory}")
+        return prior, f"no champion in {config.model.directory}: fill probabilities are each venue's prior"
+    try:
+        return OnnxModel.load(directory, schema), ""
+    except ModelRefused as refused:
+        if config.model.required:
+            raise
+        return prior, f"{refused}: fill probabilities are each venue's prior"
+
+
+async def serve(config: ServiceConfig) -> int:
+    """Runs the daemon until SIGTERM or SIGINT; the exit status."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    signals = 0
+
+    def on_signal() -> None:
+        nonlocal signals
+        signals += 1
+        stop.set()
+        if signals > 1:
+            drained.set()
+
+    drained = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        model, model_text = load_model(config)
+    except ModelRefused as refused:
+        log.error("model_refused", text=str(refused))
+        return 1
+    try:
+        journal = Journal.open(config.journal_path)
+    except JournalError as error:
+        log.error("journal_refused", text=str(error))
+        return 1
+    if journal.cut_bytes:
+        log.warning("journal_tail_cut", path=str(journal.path), bytes=journal.cut_bytes)
+    node = Node(config, model, model_text, time.time_ns(), recorded=read(journal.path), stopwatch=time.perf_counter_ns)
+    endpoint = JournaledNode(node, journal, loop.call_soon)
+    endpoint.perform(time.perf_counter_ns(), node.start(time.time_ns()))
+    connectors = {}
+    for venue in config.venues:
+        if venue.enabled:
+            connectors[venue.name] = (venue.host, venue.port)
+            connectors[market_data_port(venue.name)] = (venue.host, venue.port)
+    server = await tcp.serve(endpoint, {EMS_PORT: (config.listen.host, config.listen.port)}, connectors)
+    log.info("ready", addresses=server.addresses, model=model.model_id)
+
+    def operate(command: OperatorCommand) -> None:
+        server.perform(endpoint.perform(time.perf_counter_ns(), node.operator(command, time.time_ns())))
+
+    control = await serve_control(config.control_path, operate, lambda: status(node))
+    await stop.wait()
+    log.info("stopping", on_shutdown=config.service.on_shutdown)
+    server.perform(endpoint.perform(time.perf_counter_ns(), node.begin_shutdown(time.time_ns())))
+    deadline = loop.time() + config.service.shutdown_timeout_s
+    while not node.is_drained and loop.time() < deadline and not drained.is_set():
+        await asyncio.sleep(0.02)
+    if not node.is_drained:
+        log.warning("stopped_with_open_children", text="their state is asked for after the restart")
+    server.perform(endpoint.perform(time.perf_counter_ns(), node.end_shutdown(time.time_ns())))
+    await asyncio.sleep(0.1)  # for the counterparties' Logout
+    control.close()
+    await server.close()
+    journal.close()
+    log.info("stopped")
+    return 0
+
+
+def status(node: Node) -> dict[str, object]:
+    """What an operator wants to see first."""
+    state = node.state
+    return {
+        "model": node.engine.routing.model.model_id,
+        "open_parents": len(state.open_parents),
+        "open_children": sum(len(children) for children in state.open_children.values()),
+        "venues_up": sorted(state.venues_up),
+        "clients_logged_on": sorted(name for name, peer in node.links.clients.items() if peer.session.is_logged_on),
+        "kill_switch": sorted(state.kill_switch.scopes),
+        "shutting_down": node.is_shutting_down,
+    }
+
+
+def run(config: ServiceConfig) -> int:
+    configure(config.service.log_level, config.service.log_file)
+    return uvloop.run(serve(config))

@@ -1,0 +1,90 @@
+"""The whole platform on a virtual clock in one process: node, simulated venues and simulated EMS.
+
+The same node, sessions, bytes and market as over sockets; only the clock and the network are virtual, so an hour takes
+a minute and a seed gives the same facts every time. Training runs, benchmarks and tests are made of it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from domain.facts import AnyFact
+from fix.store import MemoryStore
+from router.model import FillModel
+from service.config import ServiceConfig
+from service.links import EMS_PORT, market_data_port
+from service.node import Node
+from simulators.client import Ems
+from simulators.exchange import Exchange, MarketMachine
+from simulators.world import World
+
+SECOND_NS = 1_000_000_000
+NETWORK_NS = 50_000  # one way, between any two
+
+
+class Recorder:
+    """A node whose facts are kept; `perform` may do with an output what a runtime would."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.facts: list[AnyFact] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self.node, name)
+        if name == "next_timer_ns":
+            return method
+
+        def called(*args: Any) -> Any:
+            output = method(*args)
+            self.facts += output.facts
+            return output
+
+        return called
+
+
+class Simulation:
+    """A world with one node, all venues of a market and one EMS for each of `ems` (by client name)."""
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        market: MarketMachine,
+        latency_ns: dict[str, int],
+        model: FillModel,
+        ems: dict[str, Ems],
+        start_ns: int,
+        endpoint: Callable[[Node], Any] = Recorder,
+    ) -> None:
+        self.config = config
+        self.world = World(start_ns)
+        self.exchange = Exchange(
+            market,
+            counterparty=config.service.comp_id,
+            latency_ns=latency_ns,
+            open_store=lambda name: MemoryStore(),
+            now_ns=start_ns,
+        )
+        self.node = Node(config, model, "", start_ns)
+        self.endpoint = endpoint(self.node)
+        self.ems = ems
+        self.world.add("exchange", self.exchange)
+        self.world.add("node", self.endpoint)
+        self.world.perform(self.endpoint.start(start_ns))
+        for venue in config.venues:
+            if venue.enabled:
+                for port in (venue.name, market_data_port(venue.name)):
+                    self.world.connect("node", port, "exchange", venue.name, NETWORK_NS)
+        for name, client in ems.items():
+            self.world.add(name, client)
+            self.world.connect(name, name, "node", EMS_PORT, NETWORK_NS)
+
+    @property
+    def is_done(self) -> bool:
+        return all(client.done for client in self.ems.values())
+
+
+def exploring(config: ServiceConfig, exploration: float) -> ServiceConfig:
+    """The config of a run that is to learn: part of its decisions try what the ranking would not."""
+    policy = msgspec.structs.replace(config.policy, exploration=exploration)
+    return msgspec.structs.replace(config, policy=policy)
