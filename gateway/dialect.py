@@ -1,13 +1,13 @@
 """How each version of FIX says the same thing to a client: one row a version, and no other question about versions.
 
 FIX.4.2 tells a new, a corrected and a repeated report apart by ExecTransType(20) and a partial from a full fill by
-ExecType(150); FIX 4.3 and later put the first into ExecType and leave the second to OrdStatus(39). Fields that a
-version doesn't have are left out by the codec.
+ExecType(150); FIX 4.3 and later put the first into ExecType and leave the second to OrdStatus(39). The codec
+leaves out fields that a version doesn't have, and sends a reason that it has no code for as a broker's option.
 """
 
 from typing import NamedTuple
 
-from domain.fields import CxlRejReason, ExecType, OrdRejReason, OrdStatus
+from domain.fields import ExecType, OrdStatus
 from domain.orders import ParentOrder
 
 
@@ -18,20 +18,12 @@ class Dialect(NamedTuple):
     fill: ExecType
     status: ExecType | None  # of the answer to an OrderStatusRequest; None: the one with the code of OrdStatus(39)
     replaced: OrdStatus  # status of an order that was replaced and has no fill
-    ord_rej_reasons: frozenset[OrdRejReason]  # that the version defines; the others become BROKER_OPTION
-    cxl_rej_reasons: frozenset[CxlRejReason]
 
     def ord_status(self, parent: ParentOrder) -> OrdStatus:
         """FIX 4.2, appendix D: Replaced outranks New, and everything else outranks Replaced."""
         status = parent.ord_status
         was_replaced = parent.cl_ord_id != parent.accepted.cl_ord_id
         return self.replaced if status is OrdStatus.NEW and was_replaced else status
-
-    def ord_rej_reason(self, reason: OrdRejReason) -> OrdRejReason:
-        return reason if reason in self.ord_rej_reasons else OrdRejReason.BROKER_OPTION
-
-    def cxl_rej_reason(self, reason: CxlRejReason) -> CxlRejReason:
-        return reason if reason in self.cxl_rej_reasons else CxlRejReason.BROKER_OPTION
 
 
 DIALECTS: dict[str, Dialect] = {
@@ -42,8 +34,6 @@ DIALECTS: dict[str, Dialect] = {
         fill=ExecType.FILL,
         status=None,
         replaced=OrdStatus.REPLACED,
-        ord_rej_reasons=frozenset(OrdRejReason(code) for code in "0123456"),
-        cxl_rej_reasons=frozenset(CxlRejReason(code) for code in "0123"),
     ),
     "FIX.4.4": Dialect(
         exec_trans_new="",
@@ -52,7 +42,5 @@ DIALECTS: dict[str, Dialect] = {
         fill=ExecType.TRADE,
         status=ExecType.ORDER_STATUS,
         replaced=OrdStatus.NEW,  # FIX 4.3 dropped Replaced: the status says what the order is, not what happened to it
-        ord_rej_reasons=frozenset(OrdRejReason),
-        cxl_rej_reasons=frozenset(CxlRejReason),
     ),
 }

@@ -200,7 +200,7 @@ def _rejected(fact: ParentRejected, dialect: Dialect) -> ExecutionReport:
         leaves_qty=0,
         cum_qty=0,
         avg_px="0",
-        ord_rej_reason=dialect.ord_rej_reason(fact.reason),
+        ord_rej_reason=fact.reason,
         text=fact.text,
         transact_time_ns=fact.at_ns,
     )
@@ -215,7 +215,7 @@ def _request_rejected(fact: ParentRequestRejected, parent: ParentOrder | None, d
         orig_cl_ord_id=parent.cl_ord_id if parent else fact.orig_cl_ord_id,
         ord_status=dialect.ord_status(parent) if parent else OrdStatus.REJECTED,
         cxl_rej_response_to=fact.response_to,
-        cxl_rej_reason=dialect.cxl_rej_reason(fact.reason),
+        cxl_rej_reason=fact.reason,
         account=parent.accepted.account if parent else "",
         transact_time_ns=fact.at_ns,
         text=fact.text,
