@@ -1,6 +1,7 @@
 """The configuration of the simulated venues, `deploy/simulators.toml`."""
 
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,11 +22,19 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TapeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A recorded day that the lit venues replay for `symbol`, in LOBSTER format."""
+    """A recorded day in LOBSTER format that the lit venues replay for `symbol`, which the market must have."""
 
     symbol: Name
     messages: Name
     book: Name
+    starts_at: time | None = None  # time of the day on the tape at which the replay sets in; its first row if not given
+    speed: Annotated[float, Meta(gt=0)] = 1.0
+
+    @property
+    def from_ns(self) -> int | None:
+        """`starts_at` in ns after midnight."""
+        at = self.starts_at
+        return None if at is None else ((at.hour * 60 + at.minute) * 60 + at.second) * 1_000_000_000
 
 
 class SimulatorsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +49,9 @@ class SimulatorsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tape: TapeSettings | None = None
 
     def __post_init__(self) -> None:
-        self.market()
+        known = [symbol.symbol for symbol in self.market().symbols]
+        if self.tape and self.tape.symbol not in known:
+            raise ValueError(f"tape.symbol: {self.tape.symbol!r} is none of the symbols {', '.join(known)}")
 
     def market(self) -> MarketConfig:
         """The market with all that the file changes; ValueError with the path of what is wrong."""

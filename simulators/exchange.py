@@ -111,6 +111,11 @@ class Exchange:
         """The names of the listeners: those of the venues."""
         return tuple(self._venues)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether any session is."""
+        return bool(self._by_link)
+
     # --- the endpoint ---
 
     def connected(self, link: Link, port: str, now_ns: int) -> Output:

@@ -8,8 +8,10 @@ from collections import Counter
 import pytest
 from simplefix import FixMessage
 
+from domain.fields import OrdStatus
+from domain.instruments import Instrument
 from fix.store import MemoryStore
-from simulators.client import Output
+from simulators.client import Ems, Output, plan_parents
 from simulators.client_session import Body, EmsSession, text
 from simulators.exchange import Exchange
 from simulators.market import Market
@@ -403,3 +405,27 @@ def busy_day(seed: int) -> bytes:
 def test_one_seed_gives_the_same_bytes_and_another_seed_others():
     assert busy_day(7) == busy_day(7)
     assert busy_day(7) != busy_day(8)
+
+
+def test_the_books_of_a_client_agree_with_the_ledger_of_the_venue():
+    """The EMS checks every report that it gets; here it trades with a venue itself, whose replaces are refused."""
+    floor = Floor()
+    instruments = [Instrument(symbol.symbol, symbol.tick_px) for symbol in floor.market.config.symbols]
+    prices = {symbol.symbol: symbol.start_px for symbol in floor.market.config.symbols}
+    plan = plan_parents(300, 5, instruments, START_NS + SECOND, 60 * SECOND)
+    ems = Ems(EmsSession("FIX.4.4", "FAIRLEAD", "BRIG"), plan, prices.__getitem__)
+    floor.world.add("ems", ems)
+    floor.world.connect("ems", "venue", "exchange", "BRIG", 3 * MS)
+    floor.run(70 * SECOND)
+    ems.cancel_open()
+    floor.world.wake("ems")
+    floor.run(SECOND)
+    assert ems.done
+    assert ems.violations == []
+    assert len(ems.orders) == 300
+    assert {order.ord_status for order in ems.orders.values()} >= {OrdStatus.FILLED, OrdStatus.CANCELED}
+    assert ems.rejects and all(reject.startswith("j of") for reject in ems.rejects)
+    filled: Counter[str] = Counter()
+    for entry in floor.exchange.ledger:
+        filled[entry.cl_ord_id] += entry.qty
+    assert filled == {order.cl_ord_id: order.cum_qty for order in ems.orders.values() if order.cum_qty}
