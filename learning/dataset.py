@@ -6,7 +6,7 @@ and all that splits rows keeps the rows of a parent together: they share the mar
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,18 @@ class Dataset:
     def weights(self) -> Floats:
         """What each row counts where only known outcomes can be judged; see labels.censoring_weights."""
         return censoring_weights(self.settled_ns, self.known, self.immediate)
+
+    def within(self, horizon_ns: int) -> "Dataset":
+        """The rows that were to rest longer than `horizon_ns`, as they would be had they been left that long only."""
+        longer = self.take(self.horizon_ns > horizon_ns)
+        return replace(
+            longer,
+            filled=longer.filled & (longer.time_ns <= horizon_ns),
+            known=longer.known | (longer.settled_ns >= horizon_ns),
+            time_ns=np.minimum(longer.time_ns, horizon_ns),
+            settled_ns=np.minimum(longer.settled_ns, horizon_ns),
+            horizon_ns=np.full(len(longer), horizon_ns),
+        )
 
     def hazard_targets(self, bins: HazardBins) -> tuple[Floats, Floats]:
         """`(events, exposure)`, float64 [rows, bins]: in which bin a row filled, and what share of each bin it was at

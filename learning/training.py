@@ -23,7 +23,7 @@ from learning import calibration
 from learning.dataset import Dataset
 from learning.evaluation import Evaluation, evaluate
 from learning.export import to_onnx
-from router.model import NATIVE_FILE, ONNX_FILE, HazardBins, ModelMetadata, OnnxModel, content_id
+from router.model import NATIVE_FILE, ONNX_FILE, Calibration, HazardBins, ModelMetadata, OnnxModel, content_id
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]  # rounds done, rounds in all
@@ -110,8 +110,7 @@ def train(
         training=msgspec.Raw(b"null"),
     )
     # What is calibrated and judged is what will serve: ONNX Runtime, not the booster.
-    raw = OnnxModel(uncalibrated, onnx).fill_probabilities(second.features, second.horizon_ns)
-    metadata = msgspec.structs.replace(uncalibrated, calibration=calibration.fit(raw, second.filled, second.weights()))
+    metadata = msgspec.structs.replace(uncalibrated, calibration=_calibrate(OnnxModel(uncalibrated, onnx), second))
     probability = OnnxModel(metadata, onnx).fill_probabilities(third.features, third.horizon_ns)
     earlier = rows.take(np.isin(rows.child_id, np.concatenate([first.child_id, second.child_id])))
     record = TrainingRecord(
@@ -186,6 +185,22 @@ def _boost(rows: Dataset, config: TrainingConfig, progress: Progress) -> xgboost
     }
     data = xgboost.DMatrix(rows.features, label=events, nthread=config.nthread)
     return xgboost.train(parameters, data, config.rounds, obj=objective, callbacks=[_Rounds(progress, config.rounds)])
+
+
+def _calibrate(model: OnnxModel, rows: Dataset) -> Calibration:
+    """The calibration of `model` at the rows' own horizons and at the shorter ones that bins end at.
+
+    With the own horizons alone it would be free to bend what is asked of a shorter one.
+    """
+    edges_ns = [int(edge_s * 1e9) for edge_s in model.metadata.bin_edges_s]
+    # Each row counts once in all, however often it is asked.
+    share = 1.0 / (1 + np.searchsorted(edges_ns, rows.horizon_ns))
+    asked = [(rows, share), *((rows.within(edge_ns), share[rows.horizon_ns > edge_ns]) for edge_ns in edges_ns)]
+    return calibration.fit(
+        np.concatenate([model.fill_probabilities(stretch.features, stretch.horizon_ns) for stretch, _ in asked]),
+        np.concatenate([stretch.filled for stretch, _ in asked]),
+        np.concatenate([stretch.weights() * share for stretch, share in asked]),
+    )
 
 
 class _Rounds(xgboost.callback.TrainingCallback):
