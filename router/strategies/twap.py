@@ -50,7 +50,7 @@ def next_slice(parent: ParentOrder, open_qty: int, now_ns: int, lot_qty: int) ->
 def next_wake_ns(parent: ParentOrder, now_ns: int) -> int | None:
     duration_ns, elapsed_ns, slices = _schedule(parent, now_ns)
     start_ns = int(parent.params["start_ns"])
-    number = elapsed_ns * slices // duration_ns + 1
+    number = min(elapsed_ns * slices // duration_ns + 1, slices)
     boundary_ns = start_ns - (-number * duration_ns // slices)  # rounded up: the slice is due then, not before
     late_ns = start_ns - (-9 * duration_ns // 10)
     over_ns = start_ns + duration_ns + GRACE_NS
