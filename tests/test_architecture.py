@@ -53,12 +53,14 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/cli.py": ({"os", "pathlib", "files"}, "paths from the command line; a closed standard output"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),
+    "service/examples.py": ({"pathlib"}, "names the example configs"),
     "service/journal.py": ({"fcntl", "os", "pathlib", "files"}, "the journal"),
     "service/logs.py": ({"os", "files"}, "opens the log file"),
     "service/runtime.py": (
         {"asyncio", "pathlib", "signal", "time", "uvloop", "files"},
         "the node as a process: its clock, signals and journal",
     ),
+    "service/training.py": ({"pathlib", "time"}, "stamps a model with the time of its making"),
     "service/toml.py": ({"pathlib", "files"}, "reads config files"),
 }
 
