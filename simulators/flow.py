@@ -153,14 +153,15 @@ class LitFlow:
         passed = max(value - ask_px, bid_px - value) / tick
         widened = (ask_px - bid_px) / tick - self._wide_ticks
         lean = max(-1.0, min(1.0, (2.0 * value - bid_px - ask_px) / (ask_px - bid_px)))
-        urgency = max(passed, 0.5 * widened, 0.0)
+        thin = _MIN_LEVELS - min(len(book.bids.keys), len(book.asks.keys))
+        urgency = max(passed, 0.5 * widened, 0.25 * thin, 0.0)
         react = min(0.3 + 0.4 * urgency, 0.9) if urgency else 0.0
         if u_what < react:
             if passed > 0.0:
                 stale = book.asks if value > ask_px else book.bids
                 self._react(stale, u_what < _PICK_OFF_SHARE * react, u_place, u_size, at_ns)
             else:
-                self._post(u_side, u_size, 0.0, lean, at_ns)
+                self._post(u_side, u_size, 0.0 if widened > 0.0 else u_place, lean, at_ns)
         else:
             u_what = (u_what - react) / (1.0 - react)
             cancel_share = 0.5 * min((book.bids.count + book.asks.count) / (2.0 * self._orders), 1.6)

@@ -5,33 +5,42 @@ otherwise. Every number has one meaning for all venues of its kind, so that two 
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from domain.fields import VenueKind
 
+Name = Annotated[str, Meta(min_length=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Tail = Annotated[float, Meta(gt=1)]  # a Pareto exponent; no mean exists at 1 or below
+Count = Annotated[int, Meta(gt=0)]
+
 
 class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    symbol: str
-    start_px: int
-    tick_px: int = 100
-    lot_qty: int = 100
-    daily_volatility: float = 0.018  # standard deviation of the log return over a session of 6.5 hours
-    events_per_second: float = 10.0  # orders, cancels and trades on a lit venue with flow share 1
-    half_spread_ticks: float = 0.5  # what a liquidity provider keeps from the efficient price, beside rounding to ticks
-    mean_lots: float = 2.0  # of an order
-    orders_per_side: int = 24  # resting on one side of a book with depth factor 1
-    depth_ticks: float = 3.0  # mean distance of a new order behind the fair price
-    taker_share: float = 0.05  # of the events: uninformed orders that take
-    pressure_drift: float = 0.15  # drift per second under full pressure, in one-second standard deviations
+    symbol: Name
+    start_px: Count
+    tick_px: Count = 100
+    lot_qty: Count = 100
+    daily_volatility: NotNegative = 0.018  # standard deviation of the log return over a session of 6.5 hours
+    events_per_second: Positive = 10.0  # orders, cancels and trades on a lit venue with flow share 1
+    half_spread_ticks: NotNegative = 0.5  # what a provider keeps from the efficient price, beside rounding to ticks
+    mean_lots: Positive = 2.0  # of an order
+    orders_per_side: Count = 24  # resting on one side of a book with depth factor 1
+    depth_ticks: Positive = 3.0  # mean distance of a new order behind the fair price
+    taker_share: Share = 0.05  # of the events: uninformed orders that take
+    pressure_drift: NotNegative = 0.15  # drift per second under full pressure, in one-second standard deviations
 
 
 class LitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="lit"):
     """A displayed book with price-time priority."""
 
-    name: str
-    flow_share: float = 1.0  # event rate relative to the symbol's
-    depth_factor: float = 1.0  # resting orders relative to the symbol's
+    name: Name
+    flow_share: Positive = 1.0  # event rate relative to the symbol's
+    depth_factor: Positive = 1.0  # resting orders relative to the symbol's
 
     @property
     def kind(self) -> VenueKind:
@@ -41,14 +50,14 @@ class LitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class DarkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="dark"):
     """A midpoint cross of hidden orders."""
 
-    name: str
-    arrivals_per_second: float = 0.4  # moments when a contra may come, per symbol
-    empty_share: float = 0.5  # share of those moments when none comes (zero inflation)
-    mean_lots: float = 6.0
-    size_tail: float = 1.4  # Pareto exponent of sizes; smaller is heavier
-    min_qty_share: float = 0.3  # contras that insist on half their size in one execution
-    informed_share: float = 0.3  # contras on the side of the coming drift
-    mean_life_ns: int = 8_000_000_000
+    name: Name
+    arrivals_per_second: Positive = 0.4  # moments when a contra may come, per symbol
+    empty_share: Share = 0.5  # share of those moments when none comes (zero inflation)
+    mean_lots: Positive = 6.0
+    size_tail: Tail = 1.4  # Pareto exponent of sizes; smaller is heavier
+    min_qty_share: Share = 0.3  # contras that insist on half their size in one execution
+    informed_share: Share = 0.3  # contras on the side of the coming drift
+    mean_life_ns: Count = 8_000_000_000
 
     @property
     def kind(self) -> VenueKind:
@@ -60,19 +69,19 @@ class DealerConfig(
 ):
     """A dealer who streams two-sided quotes and takes a last look before filling."""
 
-    name: str
-    half_spread_ticks: float = 1.5
-    half_spread_bps: float = 0.5  # added to the ticks
-    quote_interval_ns: int = 500_000_000
-    validity_ns: int = 2_000_000_000
-    max_lots: int = 20  # shown on each side
-    hold_ns: int = 40_000_000  # last look
-    tolerance_bps: float = 0.5  # a larger move against the dealer during the hold declines
-    clients_per_second: float = 0.2  # trades of the dealer with others, per symbol
-    informed_share: float = 0.2  # of those, on the side of the coming drift
-    skew_ticks: float = 1.5  # quote shift at full inventory
-    inventory_lots: int = 100  # "full"
-    inventory_half_life_ns: int = 60_000_000_000  # how fast the dealer hedges
+    name: Name
+    half_spread_ticks: NotNegative = 1.5
+    half_spread_bps: NotNegative = 0.5  # added to the ticks
+    quote_interval_ns: Count = 500_000_000
+    validity_ns: Count = 2_000_000_000
+    max_lots: Count = 20  # shown on each side
+    hold_ns: Annotated[int, Meta(ge=0)] = 40_000_000  # last look
+    tolerance_bps: NotNegative = 0.5  # a larger move against the dealer during the hold declines
+    clients_per_second: Positive = 0.2  # trades of the dealer with others, per symbol
+    informed_share: Share = 0.2  # of those, on the side of the coming drift
+    skew_ticks: NotNegative = 1.5  # quote shift at full inventory
+    inventory_lots: Count = 100  # "full"
+    inventory_half_life_ns: Count = 60_000_000_000  # how fast the dealer hedges
 
     @property
     def kind(self) -> VenueKind:
