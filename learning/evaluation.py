@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.dataset import Dataset
-
-Floats = NDArray[np.float64]
+from learning.logistic import Floats, fit_logistic, sigmoid
 
 _CLIP = 1e-3
 _CALIBRATION_BINS = 10
@@ -93,18 +92,8 @@ def logistic(earlier: Dataset, rows: Dataset) -> Floats:
     pairs = np.unique(_pairs(earlier))
     mean, scale = _moments(_numbers(earlier))
     design = _logistic_design(earlier, pairs, mean, scale)
-    weights = earlier.weights()
-    coefficients = np.zeros(design.shape[1])
-    for _ in range(25):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ coefficients, -30, 30)))
-        gradient = design.T @ (weights * (p - earlier.filled)) + coefficients
-        curvature = (design * (weights * p * (1 - p))[:, None]).T @ design + np.eye(len(coefficients))
-        step = np.linalg.solve(curvature, gradient)
-        coefficients -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    margin = np.clip(_logistic_design(rows, pairs, mean, scale) @ coefficients, -30, 30)
-    return 1.0 / (1.0 + np.exp(-margin))
+    coefficients = fit_logistic(design, earlier.filled, earlier.weights(), np.zeros(design.shape[1]), ridge=1.0)
+    return sigmoid(_logistic_design(rows, pairs, mean, scale) @ coefficients)
 
 
 def _pairs(rows: Dataset) -> NDArray[np.str_]:
