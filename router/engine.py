@@ -36,7 +36,7 @@ from domain.facts import (
     VenueDown,
     VenueUp,
 )
-from domain.fields import CxlRejReason, OrdRejReason, OrdStatus, TimeInForce
+from domain.fields import Action, CxlRejReason, OrdRejReason, OrdStatus, TimeInForce
 from domain.market import MarketView
 from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
 from risk.checks import check_parent, check_replace
@@ -240,10 +240,12 @@ class Engine:
         if isinstance(report, ExecutionUnknown):
             yield report
             return
-        child = state.children.get(report.child_id)
+        child = state.children.get(state.child_by_cancel_id.get(report.child_id, report.child_id))
         if child is None:
             yield _disputed(report, "", f"unknown order {report.child_id!r}", now_ns)
             return
+        if report.child_id != child.child_id:  # a venue may report under the ClOrdID(11) of our cancel request
+            report = msgspec.structs.replace(report, child_id=child.child_id)
         venue = child.submitted.venue
         match report:
             case ChildFilled():
@@ -305,7 +307,11 @@ class Engine:
                     yield from self._settle(parent, now_ns)
                 continue
             child = self.state.open_children.get(due.parent_id, {}).get(due.child_id)
-            if child is not None and not child.pending_cancel_id and not child.uncertain:
+            if child is None or child.pending_cancel_id or child.uncertain:
+                continue
+            if self._rests_on(child, now_ns):
+                self._rest_until(now_ns + child.submitted.horizon_ns, child)
+            else:
                 yield self._cancel_request(child, "horizon", now_ns)
 
     def next_timer_ns(self) -> int | None:
@@ -434,6 +440,24 @@ class Engine:
                 wake_ns = now_ns + min(RETRY_NS << (idle - 1), RETRY_MAX_NS) if idle < 8 else now_ns + RETRY_MAX_NS
         if wake_ns is not None:
             self._wake(wake_ns, parent_id)
+
+    def _rests_on(self, child: ChildOrder, now_ns: int) -> bool:
+        """Whether nothing better could be done than to go on resting: at the parent's limit, which nobody offers.
+
+        A cancel would only give up the place in the queue to ask for it again.
+        """
+        order = child.submitted
+        parent = self.state.parents[order.parent_id]
+        view, sign = self.market.symbol(order.symbol), order.side.sign
+        far_px = view.ask_px if sign > 0 else view.bid_px
+        tick_px = self.routing.instruments[order.symbol].tick_px
+        return (
+            order.action is Action.POST
+            and 0 <= sign * (parent.limit_px - order.px) < tick_px
+            and (not far_px or sign * far_px > sign * parent.limit_px)
+            and not strategies.is_over(parent, now_ns)
+            and not self.is_held
+        )
 
     def _open_children(self, parent: ParentOrder) -> list[ChildOrder]:
         return list(self.state.open_children[parent.parent_id].values())

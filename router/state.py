@@ -50,6 +50,7 @@ class State:
         self.open_parents: dict[str, ParentOrder] = {}
         self.open_children: dict[str, dict[str, ChildOrder]] = {}  # parent_id -> child_id -> child
         self.parent_by_cl_ord_id: dict[tuple[str, str], str] = {}  # every ClOrdID(11) a client ever used -> parent_id
+        self.child_by_cancel_id: dict[str, str] = {}  # ClOrdID(11) of our cancel request -> child_id
         self.executions: set[tuple[str, str]] = set()  # (venue, exec_id): a fill is counted once
         self.venues_up: set[str] = set()
         self.exposure = Exposure()
@@ -149,6 +150,7 @@ class State:
 
     def _child_cancel_requested(self, fact: ChildCancelRequested) -> None:
         self.cancel_count += 1
+        self.child_by_cancel_id[fact.cancel_id] = fact.child_id
         self.children[fact.child_id].apply(fact)
 
     def _child_filled(self, fact: ChildFilled) -> None:

@@ -43,7 +43,8 @@ from venues import outbound as venue_outbound
 
 VERSION = "0.1.0"
 SENT_REMEMBERED = 4096  # messages to venues whose reject can still be attributed to an order
-REF_SEQ_NUM = 45
+REF_SEQ_NUM, TEXT = 45, 58
+MARKET_DATA_REQUEST_REJECT = "Y"
 
 
 @dataclass(slots=True)
@@ -173,6 +174,8 @@ class Node:
                         self._record_received(peer, message, now_ns)
                     for update in feed.to_updates(message, peer.name, now_ns):
                         self.market.apply(update, now_ns)
+                    if message.msg_type == MARKET_DATA_REQUEST_REJECT:
+                        self.links.refusals.append(f"{peer.name} sends no market data: {message.get(TEXT)}")
                 case PeerKind.VENUE:
                     self._record_received(peer, message, now_ns)
                     self._handle_venue_message(peer, message, now_ns)

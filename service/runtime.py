@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvloop
@@ -57,6 +58,8 @@ class JournaledNode:
         if output.facts:
             self._journal.append(output.facts)
             self._later(lambda: self._afterwards(started_ns, output.facts))
+        for text in self.node.links.take_refusals():
+            log.warning("refused", text=text)
         return output
 
     def _afterwards(self, started_ns: int, facts: list[AnyFact]) -> None:
@@ -107,7 +110,18 @@ async def serve(config: ServiceConfig) -> int:
         if signals > 1:
             drained.set()
 
+    def on_failure(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # The journal could not be written, or a bug: what is in memory may be ahead of the journal, so nothing more may
+        # leave. A restart goes on from what was written.
+        nonlocal failed
+        failed = True
+        log.critical("failed", text=f"{context['message']}: {context.get('exception')!r}")
+        stop.set()
+        drained.set()
+
+    failed = False
     drained = asyncio.Event()
+    loop.set_exception_handler(on_failure)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     try:
@@ -138,6 +152,8 @@ async def serve(config: ServiceConfig) -> int:
 
     control = await serve_control(config.control_path, operate, lambda: status(node))
     await stop.wait()
+    if failed:
+        return 1
     log.info("stopping", on_shutdown=config.service.on_shutdown)
     server.perform(endpoint.perform(time.perf_counter_ns(), node.begin_shutdown(time.time_ns())))
     deadline = loop.time() + config.service.shutdown_timeout_s

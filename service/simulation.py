@@ -7,8 +7,6 @@ a minute and a seed gives the same facts every time. Training runs, benchmarks a
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from domain.facts import AnyFact
 from fix.store import MemoryStore
 from router.model import FillModel
@@ -80,11 +78,10 @@ class Simulation:
             self.world.connect(name, name, "node", EMS_PORT, NETWORK_NS)
 
     @property
+    def facts(self) -> list[AnyFact]:
+        """All that a default `endpoint` recorded."""
+        return self.endpoint.facts
+
+    @property
     def is_done(self) -> bool:
         return all(client.done for client in self.ems.values())
-
-
-def exploring(config: ServiceConfig, exploration: float) -> ServiceConfig:
-    """The config of a run that is to learn: part of its decisions try what the ranking would not."""
-    policy = msgspec.structs.replace(config.policy, exploration=exploration)
-    return msgspec.structs.replace(config, policy=policy)

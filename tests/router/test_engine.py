@@ -199,6 +199,29 @@ def test_a_resting_child_is_cancelled_at_its_horizon_and_only_once() -> None:
     assert not of(desk.pass_time(10 * SECOND_NS), ChildCancelRequested)
 
 
+def test_a_child_at_the_parents_limit_rests_on_until_somebody_offers_that_price() -> None:
+    desk = Harness()
+    facts = desk.new(order_qty=1000, ord_type=OrdType.LIMIT, limit_px=99_9900)
+    resting = {child.child_id for child in of(facts, ChildSubmitted)}
+    assert resting and not of(desk.pass_time(60 * SECOND_NS), ChildCancelRequested)
+    desk.show_market(99_9800, 99_9900)
+    assert {cancel.child_id for cancel in of(desk.pass_time(10 * SECOND_NS), ChildCancelRequested)} == resting
+
+
+def test_a_late_fill_under_the_id_of_our_cancel_finds_its_order() -> None:
+    desk = Harness()
+    child = of(desk.new(order_qty=100, ord_type=OrdType.LIMIT, limit_px=100_0000), ChildSubmitted)[0]
+    cancel = of(desk.cancel("A", "B"), ChildCancelRequested)[0]
+    desk.canceled(child.child_id)
+    late = ChildFilled(
+        at_ns=desk.now_ns, child_id=cancel.cancel_id, venue=child.venue, exec_id="E1", last_qty=40, last_px=100_0000,
+        liquidity=LastLiquidityInd.ADDED,
+    )  # fmt: skip
+    (filled,) = desk.report(late)
+    assert filled.child_id == child.child_id
+    assert next(iter(desk.state.parents.values())).cum_qty == 40
+
+
 def test_cancel_waits_for_the_children_and_a_fill_that_races_it_wins() -> None:
     desk = Harness()
     child = of(desk.new(order_qty=100, ord_type=OrdType.LIMIT, limit_px=100_0000), ChildSubmitted)[0]

@@ -1,0 +1,18 @@
+"""The example configs in `deploy/`: what the demo and training run with, and where a user's own begins."""
+
+from pathlib import Path
+
+from service import config, toml
+from simulators.config import SimulatorsConfig
+
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+DAEMON = DEPLOY / "fairlead.toml"
+SIMULATORS = DEPLOY / "simulators.toml"
+
+
+def daemon_config() -> config.ServiceConfig:
+    return config.load(DAEMON)
+
+
+def simulators_config() -> SimulatorsConfig:
+    return toml.load(SimulatorsConfig, SIMULATORS)
