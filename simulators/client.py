@@ -69,7 +69,7 @@ class Ems:
     ) -> None:
         self.session = session
         self.violations = session.violations
-        self.books = EmsBooks(self.violations)
+        self.books = EmsBooks(session.begin_string, self.violations)
         self.rejects: list[str] = []  # Reject(3) and BusinessMessageReject(j) received, in words
         self._plan = sorted(plan or [], key=lambda step: step[0])
         self._next_step = 0
@@ -86,11 +86,7 @@ class Ems:
     @property
     def done(self) -> bool:
         """The plan is sent, every order is in a final state and every request has its answer."""
-        return (
-            self._next_step == len(self._plan)
-            and not self._queue
-            and all(order.is_final and not order.requests for order in self.orders.values())
-        )
+        return self._next_step == len(self._plan) and not self._queue and not self.books.unsettled
 
     def new_order(
         self,
@@ -127,8 +123,8 @@ class Ems:
 
     def cancel_open(self) -> None:
         """Queues a cancel for every open order that has no request under way."""
-        for order in self.orders.values():
-            if not order.is_final and not order.requests:
+        for order in list(self.books.unsettled.values()):
+            if not order.requests:
                 self.cancel(order.cl_ord_id)
 
     def logout(self, now_ns: int) -> Output:
@@ -273,11 +269,13 @@ def plan_parents(
     *,
     account: str = "",
     prefix: str = "P",
+    longest_ns: int = 0,
 ) -> Plan:
     """`n` parents spread over `duration_ns`, the same for the same arguments; ClOrdIDs are `prefix` and a number.
 
-    Half are buys, half sweeps, the others twaps that end within `duration_ns` of their start or earlier; six in ten
-    carry a limit 2 to 20 ticks through the reference price. One in ten is cancelled and one in ten replaced on the way.
+    Half are buys, half sweeps, the others twaps of `longest_ns` at most (0: half of `duration_ns`); six in ten carry a
+    limit 2 to 20 ticks through the reference price. About one in ten is cancelled and one in ten replaced on the way,
+    mostly twaps, because a sweep is over before a trader can think twice.
     """
     rng = random.Random(seed)
     plan: Plan = []
@@ -289,22 +287,18 @@ def plan_parents(
         limit_ticks = rng.randint(2, 20) if rng.random() < 0.6 else None
         cl_ord_id = f"{prefix}{number + 1}"
         side = rng.choice((Side.BUY, Side.SELL))
-        strategy, params, life_ns = "sweep", {}, 1_000_000_000
+        strategy, params, life_ns, change_share = "sweep", {}, 500_000_000, 0.02
         if rng.random() < 0.5:
-            life_s = rng.randint(1, max(1, duration_ns // 2_000_000_000))
-            strategy, params, life_ns = "twap", {"duration_s": life_s, "slices": rng.randint(2, 10)}, life_s * 10**9
-        plan.append(
-            (
-                at_ns,
-                PlannedOrder(
-                    cl_ord_id, account, instrument.symbol, side, order_qty, limit_ticks, tick_px, strategy, params
-                ),
-            )
-        )
+            life_s = rng.randint(1, max(1, (longest_ns or duration_ns // 2) // 1_000_000_000))
+            strategy, params = "twap", {"duration_s": life_s, "slices": rng.randint(2, 10)}
+            life_ns, change_share = life_s * 900_000_000, 0.18
+        symbol = instrument.symbol
+        order = PlannedOrder(cl_ord_id, account, symbol, side, order_qty, limit_ticks, tick_px, strategy, params)
+        plan.append((at_ns, order))
         change, later_ns = rng.random(), at_ns + rng.randrange(life_ns)
-        if change < 0.1:
+        if change < change_share:
             plan.append((later_ns, PlannedCancel(cl_ord_id)))
-        elif change < 0.2:
+        elif change < 2 * change_share:
             more_qty = order_qty + 100 * rng.randint(-10, 20)
             plan.append((later_ns, PlannedReplace(cl_ord_id, max(more_qty, 100), limit_ticks, tick_px)))
     return sorted(plan, key=lambda step: step[0])

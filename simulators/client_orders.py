@@ -15,7 +15,12 @@ from simulators.client_session import text
 
 FINAL = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY})
 # A later status never ranks below an earlier one, and no final status follows another.
-_RANK = {OrdStatus.PENDING_NEW: 0, OrdStatus.NEW: 1, OrdStatus.PARTIALLY_FILLED: 2} | dict.fromkeys(FINAL, 3)
+_RANK = {
+    OrdStatus.PENDING_NEW: 0,
+    OrdStatus.NEW: 1,
+    OrdStatus.REPLACED: 1,
+    OrdStatus.PARTIALLY_FILLED: 2,
+} | dict.fromkeys(FINAL, 3)
 _PENDING = {OrdStatus.PENDING_CANCEL: "F", OrdStatus.PENDING_REPLACE: "G"}
 _FILLS = frozenset({ExecType.TRADE, ExecType.PARTIAL_FILL, ExecType.FILL})
 
@@ -79,20 +84,26 @@ class EmsOrder:
 
 
 class EmsBooks:
-    """All orders of one EMS. `by_id` finds an order by any ClOrdID(11) that was sent for it."""
+    """All orders of one EMS. `by_id` finds an order by any ClOrdID(11) that was sent for it.
 
-    def __init__(self, violations: list[str]) -> None:
+    `unsettled` are those that are open or wait for an answer.
+    """
+
+    def __init__(self, begin_string: str, violations: list[str]) -> None:
         self.orders: dict[str, EmsOrder] = {}
         self.by_id: dict[str, EmsOrder] = {}
+        self.unsettled: dict[str, EmsOrder] = {}
         self.violations = violations
+        # Appendix D of FIX 4.2: Replaced outranks New. Later versions don't know it as a status of an order.
+        self._status_once_replaced = OrdStatus.REPLACED if begin_string == "FIX.4.2" else OrdStatus.NEW
         self._exec_ids: set[str] = set()
 
     def place(self, order: EmsOrder) -> None:
-        self.orders[order.cl_ord_id] = self.by_id[order.cl_ord_id] = order
+        self.orders[order.cl_ord_id] = self.by_id[order.cl_ord_id] = self.unsettled[order.cl_ord_id] = order
 
     def request(self, order: EmsOrder, cl_ord_id: str, request: Request) -> None:
         order.requests[cl_ord_id] = request
-        self.by_id[cl_ord_id] = order
+        self.by_id[cl_ord_id] = self.unsettled[order.cl_ord_id] = order
 
     def refuse(self, cl_ord_id: str, reason: str) -> None:
         """Reject(3) or BusinessMessageReject(j) of the message that carried `cl_ord_id`."""
@@ -100,6 +111,7 @@ class EmsBooks:
         order.text = reason
         if order.requests.pop(cl_ord_id, None) is None:
             order.ord_status = order.settled_status = OrdStatus.REJECTED
+        self._note(order)
 
     def cancel_reject(self, message: FixMessage) -> None:
         """OrderCancelReject(9)."""
@@ -111,6 +123,7 @@ class EmsBooks:
         order.text = text(message, 58)
         if text(message, 39) not in (order.settled_status, *(s for s in _PENDING if self._is_pending(order, s))):
             self._disagree(order, f"OrderCancelReject of {cl_ord_id}", "OrdStatus(39)", text(message, 39))
+        self._note(order)
 
     def report(self, message: FixMessage, now_ns: int) -> None:
         """ExecutionReport(8)."""
@@ -128,6 +141,13 @@ class EmsBooks:
             self._book(order, message, now_ns)
         except (ValueError, InvalidOperation) as error:
             self.violations.append(f"ExecutionReport {exec_id} for {cl_ord_id} has an unreadable field: {error}")
+        self._note(order)
+
+    def _note(self, order: EmsOrder) -> None:
+        if not order.is_final or order.requests:
+            self.unsettled[order.cl_ord_id] = order
+        else:
+            self.unsettled.pop(order.cl_ord_id, None)
 
     def _book(self, order: EmsOrder, message: FixMessage, now_ns: int) -> None:
         exec_type, ord_status = ExecType(text(message, 150)), OrdStatus(text(message, 39))
@@ -198,8 +218,10 @@ class EmsBooks:
             self.violations.append(f"{what}: OrdStatus(39) went back from {was.name} to {ord_status.name}")
             return
         order.settled_status = ord_status
-        filled = order.cum_qty >= order.order_qty
-        expected = OrdStatus.FILLED if filled else OrdStatus.PARTIALLY_FILLED if order.cum_qty else OrdStatus.NEW
+        if order.cum_qty:
+            expected = OrdStatus.FILLED if order.cum_qty >= order.order_qty else OrdStatus.PARTIALLY_FILLED
+        else:
+            expected = self._status_once_replaced if len(order.cl_ord_ids) > 1 else OrdStatus.NEW
         if ord_status is not expected and ord_status not in FINAL - {OrdStatus.FILLED} | {OrdStatus.PENDING_NEW}:
             self._disagree(order, what, "OrdStatus(39)", ord_status.name)
 

@@ -172,6 +172,20 @@ def test_replace_then_cancel_follow_the_chain_of_ids():
 
 
 @pytest.mark.parametrize(
+    "version,ord_status,is_right",
+    [("FIX.4.2", "5", True), ("FIX.4.2", "0", False), ("FIX.4.4", "0", True), ("FIX.4.4", "5", False)],
+)
+def test_replaced_is_a_status_in_fix42_and_only_there(version, ord_status, is_right):
+    ems = with_order(version)
+    ems.receive(LINK, wire(NEW, 2, version), NOW_NS)
+    ems.replace("P1", order_qty=500)
+    ems.timer(NOW_NS)
+    replaced = f"35=8|37=O1|17=E2|150=5|39={ord_status}|11=P1.1|41=P1|55=ALFA|54=1|38=500|151=500|14=0|6=0"
+    ems.receive(LINK, wire(replaced, 3, version), NOW_NS)
+    assert (ems.violations == []) is is_right
+
+
+@pytest.mark.parametrize(
     "answer",
     ["35=9|37=O1|11=P1.1|41=P1|39=0|434=1|58=too late", "35=j|45=3|372=F|380=3|58=too late", "35=3|45=3|58=too late"],
 )

@@ -416,7 +416,7 @@ def test_the_books_of_a_client_agree_with_the_ledger_of_the_venue():
     ems = Ems(EmsSession("FIX.4.4", "FAIRLEAD", "BRIG"), plan, prices.__getitem__)
     floor.world.add("ems", ems)
     floor.world.connect("ems", "venue", "exchange", "BRIG", 3 * MS)
-    floor.run(70 * SECOND)
+    floor.run(90 * SECOND)
     ems.cancel_open()
     floor.world.wake("ems")
     floor.run(SECOND)
