@@ -93,15 +93,15 @@ class DealerDesk:
         tick, mid_px = symbol.tick_px, mid2_px / 2
         half_px = config.half_spread_ticks * tick + config.half_spread_bps * mid_px / 1e4
         fullness = max(-1.0, min(1.0, self.inventory_qty / (config.inventory_lots * symbol.lot_qty)))
-        skewed_px = mid_px - fullness * config.skew_ticks * tick
+        skewed_px = mid_px - round(2.0 * fullness * config.skew_ticks) / 2.0 * tick
         quoted = DealerQuoted(
             publisher.venue,
             symbol.symbol,
             publisher.next_id(),
             floor((skewed_px - half_px) / tick) * tick,
-            int(config.max_lots * (1.0 - 0.5 * max(fullness, 0.0))) * symbol.lot_qty,
+            round(config.max_lots * (1.0 - 0.5 * max(fullness, 0.0))) * symbol.lot_qty,
             ceil((skewed_px + half_px) / tick) * tick,
-            int(config.max_lots * (1.0 + 0.5 * min(fullness, 0.0))) * symbol.lot_qty,
+            round(config.max_lots * (1.0 + 0.5 * min(fullness, 0.0))) * symbol.lot_qty,
             at_ns + config.validity_ns,
         )
         self.quotes.append(StandingQuote(quoted, mid2_px))
