@@ -9,11 +9,14 @@ were cut into pieces.
 import re
 from zlib import adler32
 
+from fix.values import write_timestamp
+
 START = b"8=FIX"
 # FIX: BeginString, BodyLength and MsgType are the first three fields, in this order.
 _HEADER = re.compile(rb"8=(FIXT?\.\d\.\d(?:SP\d)?)\x019=(\d{1,7})\x01(?=35=)")
 _HEADER_MAX = len(b"8=FIXT.1.1SP2|9=1234567|35=")
-_TRAILER_SIZE = len(b"10=123|")
+_TRAILERS = [b"10=%03d\x01" % number for number in range(256)]
+TRAILER_SIZE = len(_TRAILERS[0])
 
 
 def checksum(data: bytes) -> int:
@@ -33,7 +36,21 @@ def checksum(data: bytes) -> int:
 def frame(begin_string: str, body: bytes) -> bytes:
     """A whole message. `body`: from MsgType(35) on, each field ended by SOH."""
     data = b"8=%b\x019=%d\x01%b" % (begin_string.encode(), len(body), body)
-    return b"%b10=%03d\x01" % (data, checksum(data))
+    return data + _TRAILERS[checksum(data)]
+
+
+class Composer:
+    """Whole messages of one session: everything around the body fields that stays the same is prepared once."""
+
+    def __init__(self, begin_string: str, sender_comp_id: str, target_comp_id: str) -> None:
+        self._begin = f"8={begin_string}\x019="
+        self._comp_ids = f"\x0149={sender_comp_id}\x0156={target_comp_id}\x0152="
+
+    def compose(self, msg_type: str, msg_seq_num: int, now_ns: int, fields: bytes) -> bytes:
+        """SendingTime(52) is the last field of the header; `fields` are what follows it, each ended by SOH."""
+        header = f"35={msg_type}\x0134={msg_seq_num}{self._comp_ids}{write_timestamp(now_ns)}\x01"
+        data = f"{self._begin}{len(header) + len(fields)}\x01{header}".encode("latin-1") + fields
+        return data + _TRAILERS[checksum(data)]
 
 
 class Framer:
@@ -70,16 +87,11 @@ class Framer:
                 self._garbled(f"BodyLength(9)={body_length} is above the limit of {self._max_message_bytes}")
                 continue
             trailer = header.end() + body_length
-            end = trailer + _TRAILER_SIZE
+            end = trailer + TRAILER_SIZE
             if len(buffer) < end:
                 return None
-            if buffer[trailer : trailer + 3] != b"10=" or buffer[end - 1] != 1 or buffer[trailer - 1] != 1:
-                self._garbled(f"BodyLength(9)={body_length} does not lead to CheckSum(10)")
-                continue
-            computed = b"%03d" % checksum(buffer[start:trailer])
-            if buffer[trailer + 3 : end - 1] != computed:
-                received = buffer[trailer + 3 : end - 1].decode("latin-1")
-                self._garbled(f"CheckSum(10)={received} should be {computed.decode()}")
+            if buffer[trailer:end] != _TRAILERS[checksum(buffer[start:trailer])] or buffer[trailer - 1] != 1:
+                self._garbled(_why_garbled(body_length, buffer[start:trailer], buffer[trailer:end]))
                 continue
             self._position = end
             self._skipping = False
@@ -108,3 +120,9 @@ class Framer:
             sizes = range(min(len(START) - 1, len(buffer) - self._position), 0, -1)
             found = len(buffer) - next((size for size in sizes if buffer.endswith(START[:size])), 0)
         self._position = found
+
+
+def _why_garbled(body_length: int, data: bytes, trailer: bytes) -> str:
+    if not (data.endswith(b"\x01") and trailer.startswith(b"10=") and trailer.endswith(b"\x01")):
+        return f"BodyLength(9)={body_length} does not lead to CheckSum(10)"
+    return f"CheckSum(10)={trailer[3:-1].decode('latin-1')} should be {checksum(data):03d}"

@@ -35,7 +35,7 @@ class StrategyParameter(msgspec.Struct, frozen=True, gc=False):
     value: str = ""
 
 
-class NewOrderSingle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class NewOrderSingle(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "D"
     cl_ord_id: str
     symbol: str
@@ -59,7 +59,7 @@ class NewOrderSingle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str = ""
 
 
-class OrderCancelRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OrderCancelRequest(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "F"
     cl_ord_id: str
     orig_cl_ord_id: str
@@ -72,7 +72,7 @@ class OrderCancelRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str = ""
 
 
-class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "G"
     cl_ord_id: str
     orig_cl_ord_id: str
@@ -98,7 +98,7 @@ class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=Fa
     text: str = ""
 
 
-class OrderStatusRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OrderStatusRequest(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "H"
     cl_ord_id: str
     symbol: str
@@ -108,7 +108,7 @@ class OrderStatusRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ord_status_req_id: str = ""
 
 
-class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ExecutionReport(msgspec.Struct, frozen=True, gc=False):
     """In FIX.4.2 an ExecTransType(20) that isn't given is sent as New, and ExecType TRADE as PARTIAL_FILL or FILL."""
 
     MSG_TYPE: ClassVar[str] = "8"
@@ -142,7 +142,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ord_status_req_id: str = ""
 
 
-class OrderCancelReject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OrderCancelReject(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "9"
     order_id: str
     cl_ord_id: str
@@ -155,7 +155,7 @@ class OrderCancelReject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str = ""
 
 
-class BusinessMessageReject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class BusinessMessageReject(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "j"
     ref_msg_type: str
     business_reject_reason: int
@@ -164,7 +164,7 @@ class BusinessMessageReject(msgspec.Struct, frozen=True, kw_only=True, gc=False)
     text: str = ""
 
 
-class MarketDataRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MarketDataRequest(msgspec.Struct, frozen=True, gc=False):
     """`subscription_request_type`: "0" snapshot, "1" snapshot and updates, "2" unsubscribe. `market_depth`: 0 full."""
 
     MSG_TYPE: ClassVar[str] = "V"
@@ -176,7 +176,7 @@ class MarketDataRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     md_update_type: str = ""
 
 
-class MdEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MdEntry(msgspec.Struct, frozen=True, gc=False):
     """`md_entry_type`: "0" bid, "1" offer, "2" trade. `md_update_action`: "0" new, "1" change, "2" delete (only in X).
 
     `trade_condition`: "1" or "2", the Side(54) that took, where the venue says so. FIX has no field for the aggressor
@@ -193,27 +193,27 @@ class MdEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str = ""
 
 
-class MarketDataSnapshotFullRefresh(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MarketDataSnapshotFullRefresh(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "W"
     symbol: str
     entries: tuple[MdEntry, ...]
     md_req_id: str = ""
 
 
-class MarketDataIncrementalRefresh(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MarketDataIncrementalRefresh(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "X"
     entries: tuple[MdEntry, ...]
     md_req_id: str = ""
 
 
-class MarketDataRequestReject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MarketDataRequestReject(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "Y"
     md_req_id: str
     md_req_rej_reason: str = ""
     text: str = ""
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Quote(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "S"
     quote_id: str
     symbol: str

@@ -7,129 +7,45 @@ of FIX.4.4 volume 2, "FIX session protocol"; FIX.4.2 differs in nothing that mat
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from enum import Enum, auto
-from typing import Literal, NamedTuple
 
-import msgspec
-
+from fix.checks import address_fault, duplicate_fault, int_field, logon_heart_bt_int, required_field
 from fix.dictionary import dictionary
 from fix.errors import BusinessRejectReason, FieldError, LocalProtocolError, SessionRejectReason
-from fix.framing import Framer, frame
+from fix.events import (
+    Disconnect,
+    Event,
+    Garbled,
+    LoggedOn,
+    LoggedOut,
+    Outgoing,
+    Received,
+    Rejected,
+    SequenceReset,
+    SessionConfig,
+)
+from fix.framing import TRAILER_SIZE, Composer, Framer
 from fix.message import Message, parse
 from fix.messages import BusinessMessageReject, Typed, encode
 from fix.sequence import GapFill, InboundGap, replay
+from fix.states import TRANSITIONS, State, Step
 from fix.store import Store
-from fix.values import NS_PER_S, read_int, read_timestamp, write_timestamp
+from fix.values import NS_PER_S, write_timestamp
 
-
-class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sender_comp_id` is ours, `target_comp_id` the peer's."""
-
-    begin_string: Literal["FIX.4.2", "FIX.4.4"]
-    sender_comp_id: str
-    target_comp_id: str
-    role: Literal["acceptor", "initiator"]
-    heart_bt_int: int = 30  # seconds; an acceptor takes what the Logon(A) says; 0: no heartbeats
-    reset_on_logon: bool = False  # an initiator asks for ResetSeqNumFlag(141)=Y; an acceptor always honours it
-    resend_app: bool = True  # False: application messages are gap-filled, never sent twice (orders to venues)
-    max_message_bytes: int = 65536
-    max_held_messages: int = 1024  # beyond a gap
-    logon_timeout_s: float = 10
-    logout_timeout_s: float = 2
-    sending_time_tolerance_s: float = 120  # 0: SendingTime(52) is not compared with our clock
-
-
-# --- events ---
-
-
-class LoggedOn(msgspec.Struct, frozen=True):
-    """Both Logon(A)s are through; followed by LoggedOut, whatever the end."""
-
-
-class Received(msgspec.Struct, frozen=True):
-    """An application message, in order and once."""
-
-    message: Message
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """The peer refused one of our messages with Reject(3)."""
-
-    message: Message
-    ref_seq_num: int
-    text: str
-
-
-class SequenceReset(msgspec.Struct, frozen=True):
-    """Both sequence numbers went back to 1 and the store was emptied (ResetSeqNumFlag(141))."""
-
-
-class LoggedOut(msgspec.Struct, frozen=True):
-    """Follows each LoggedOn once, whatever the end."""
-
-    text: str
-
-
-class Disconnect(msgspec.Struct, frozen=True):
-    """Close the connection once the outbox is written, then call `disconnected`. Nothing more will come."""
-
-    text: str
-
-
-class Garbled(msgspec.Struct, frozen=True):
-    """Bytes were dropped."""
-
-    text: str
-
-
-Event = LoggedOn | Received | Rejected | SequenceReset | LoggedOut | Disconnect | Garbled
-
-
-class Outgoing(NamedTuple):
-    msg_seq_num: int
-    msg_type: str
-    raw: bytes
-    resent: bool
-
-
-# --- states ---
-
-
-class State(Enum):
-    DISCONNECTED = auto()
-    AWAITING_LOGON = auto()  # an acceptor's fresh connection
-    LOGON_SENT = auto()  # an initiator's
-    LOGGED_ON = auto()
-    LOGOUT_SENT = auto()  # messages still count: fills may be on their way
-    ENDED = auto()  # Disconnect was given out, the connection is still there
-
-
-class Step(Enum):
-    ACCEPT = auto()
-    INITIATE = auto()
-    LOGON = auto()
-    LOGOUT = auto()
-    END = auto()
-    DISCONNECT = auto()
-
-
-TRANSITIONS = {
-    (State.DISCONNECTED, Step.ACCEPT): State.AWAITING_LOGON,
-    (State.DISCONNECTED, Step.INITIATE): State.LOGON_SENT,
-    (State.DISCONNECTED, Step.DISCONNECT): State.DISCONNECTED,
-    (State.AWAITING_LOGON, Step.LOGON): State.LOGGED_ON,
-    (State.AWAITING_LOGON, Step.END): State.ENDED,
-    (State.AWAITING_LOGON, Step.DISCONNECT): State.DISCONNECTED,
-    (State.LOGON_SENT, Step.LOGON): State.LOGGED_ON,
-    (State.LOGON_SENT, Step.END): State.ENDED,
-    (State.LOGON_SENT, Step.DISCONNECT): State.DISCONNECTED,
-    (State.LOGGED_ON, Step.LOGOUT): State.LOGOUT_SENT,
-    (State.LOGGED_ON, Step.END): State.ENDED,
-    (State.LOGGED_ON, Step.DISCONNECT): State.DISCONNECTED,
-    (State.LOGOUT_SENT, Step.END): State.ENDED,
-    (State.LOGOUT_SENT, Step.DISCONNECT): State.DISCONNECTED,
-    (State.ENDED, Step.DISCONNECT): State.DISCONNECTED,
-}
+__all__ = [
+    "Disconnect",
+    "Event",
+    "Garbled",
+    "LoggedOn",
+    "LoggedOut",
+    "Outgoing",
+    "Received",
+    "Rejected",
+    "SequenceReset",
+    "Session",
+    "SessionConfig",
+    "SessionDirectory",
+    "State",
+]
 
 _ADMIN = frozenset("012345A")
 _TEST_AFTER, _LOST_AFTER = 1.2, 2.4  # heartbeat intervals without a message from the peer
@@ -143,13 +59,13 @@ class Session:
         self.store = store
         self.name = f"{config.sender_comp_id}->{config.target_comp_id}"
         self.state = State.DISCONNECTED
-        self._dictionary = dictionary(config.begin_string)
+        self._msg_types = dictionary(config.begin_string).msg_types
         self._framer = Framer(config.max_message_bytes)
         self._garbled_seen = 0
         self._gap = InboundGap(config.max_held_messages)
         self._events: deque[Event] = deque()
         self._outbox: list[Outgoing] = []
-        self._comp_ids = f"\x0149={config.sender_comp_id}\x0156={config.target_comp_id}\x01"
+        self._compose = Composer(config.begin_string, config.sender_comp_id, config.target_comp_id).compose
         self._heart_bt_ns = config.heart_bt_int * NS_PER_S
         self._deadline_ns = 0  # of the logon or logout under way
         self._last_sent_ns = now_ns
@@ -219,7 +135,16 @@ class Session:
 
     def send(self, typed: Typed, now_ns: int) -> Outgoing:
         """Number and store an application message; while not logged on it waits for the peer's ResendRequest(2)."""
-        return self._send_app(typed.MSG_TYPE, encode(typed, self.config.begin_string), now_ns)
+        fields = encode(typed, self.config.begin_string)
+        number = self.store.next_out
+        outgoing = Outgoing(number, typed.MSG_TYPE, self._compose(typed.MSG_TYPE, number, now_ns, fields), False)
+        if self.config.resend_app:
+            self.store.append(number, typed.MSG_TYPE, outgoing.raw)
+        self.store.next_out = number + 1
+        if self.state is State.LOGGED_ON:
+            self._outbox.append(outgoing)
+            self._last_sent_ns = now_ns
+        return outgoing
 
     def reject(self, message: Message, reason: SessionRejectReason, tag: int, text: str, now_ns: int) -> None:
         """Reject(3); `tag` 0 where no single field is to blame."""
@@ -293,16 +218,22 @@ class Session:
     def _on_message(self, message: Message, now_ns: int) -> None:
         self._last_received_ns = now_ns
         self._test_sent = False
-        msg_type = message.msg_type
-        waiting = self.state in (State.AWAITING_LOGON, State.LOGON_SENT)
-        if waiting and msg_type != "A":
-            said = f": {message.get(58)}" if msg_type in "35" and message.get(58) else ""
-            self._end(f"the first message is MsgType(35)={msg_type}, not Logon(A){said}")
-        elif not self._is_addressed_to_us(message, now_ns):
-            pass
-        elif msg_type == "A":
+        if self.state in (State.AWAITING_LOGON, State.LOGON_SENT) and message.msg_type != "A":
+            said = f": {message.get(58)}" if message.msg_type in ("3", "5") and message.get(58) else ""
+            self._end(f"the first message is MsgType(35)={message.msg_type}, not Logon(A){said}")
+        elif message.begin_string != self.config.begin_string:
+            self._fail(f"BeginString(8) is {message.begin_string}, expected {self.config.begin_string}", now_ns)
+        elif message.msg_seq_num < 1:
+            self._fail(f"MsgSeqNum(34) is missing or not a number: {message.get(34)}", now_ns)
+        elif (fault := address_fault(message, self.config, now_ns)) is not None:
+            if self.state in (State.LOGGED_ON, State.LOGOUT_SENT):
+                if message.msg_seq_num == self.store.next_in:
+                    self._advance(message.msg_seq_num + 1)
+                self._reject_field(message, fault, now_ns)
+            self._fail(fault.text, now_ns)
+        elif message.msg_type == "A" and self._is_logon_due(message):
             self._on_logon(message, now_ns)
-        elif msg_type == "4" and message.get(123) != "Y":
+        elif message.msg_type == "4" and message.get(123) != "Y":
             # Reset mode works whatever its own MsgSeqNum(34) is.
             self._guarded(self._on_reset_mode, message, now_ns)
         elif message.msg_seq_num > self.store.next_in:
@@ -312,49 +243,23 @@ class Session:
         else:
             self._in_turn(message, now_ns)
 
-    def _is_addressed_to_us(self, message: Message, now_ns: int) -> bool:
-        """BeginString, CompIDs, MsgSeqNum(34) and SendingTime(52); what is wrong with them ends the session."""
-        config = self.config
-        if message.begin_string != config.begin_string:
-            self._fail(f"BeginString(8) is {message.begin_string}, expected {config.begin_string}", now_ns)
-            return False
-        if message.msg_seq_num < 1:
-            self._fail(f"MsgSeqNum(34) is missing or not a number: {message.get(34)}", now_ns)
-            return False
-        reason = SessionRejectReason
-        if message.sender_comp_id != config.target_comp_id or message.target_comp_id != config.sender_comp_id:
-            text = (
-                f"SenderCompID(49)={message.sender_comp_id} TargetCompID(56)={message.target_comp_id}, expected "
-                f"{config.target_comp_id} and {config.sender_comp_id}"
-            )
-            tag = 49 if message.sender_comp_id != config.target_comp_id else 56
-            self._reject_and_fail(message, reason.COMP_ID_PROBLEM, tag, text, now_ns)
-            return False
-        tolerance_ns = int(config.sending_time_tolerance_s * NS_PER_S)
-        if tolerance_ns and message.sending_time_ns and abs(now_ns - message.sending_time_ns) > tolerance_ns:
-            text = (
-                f"SendingTime(52)={message.get(52)} is more than {config.sending_time_tolerance_s:g} s from our clock"
-            )
-            self._reject_and_fail(message, reason.SENDING_TIME_ACCURACY, 52, text, now_ns)
-            return False
-        return True
+    def _is_logon_due(self, message: Message) -> bool:
+        """The first of a connection, or one that resets the numbers of a running session."""
+        return self.state in (State.AWAITING_LOGON, State.LOGON_SENT) or message.get(141) == "Y"
 
     def _on_logon(self, message: Message, now_ns: int) -> None:
         number, reset = message.msg_seq_num, message.get(141) == "Y"
-        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT) and not reset:
-            self._beyond_or_in_turn(message, now_ns)
-            return
         try:
-            heart_bt_int = _logon_heart_bt_int(message)
+            heart_bt_int = logon_heart_bt_int(message)
         except FieldError as error:
             self._fail(error.text, now_ns)
             return
-        if reset:
-            if number != 1:
-                self._fail(f"Logon(A) with ResetSeqNumFlag(141)=Y has MsgSeqNum(34)={number}, expected 1", now_ns)
-                return
-            if not self._reset_asked:
-                self._reset()
+        if reset and number != 1:
+            self._fail(f"Logon(A) with ResetSeqNumFlag(141)=Y has MsgSeqNum(34)={number}, expected 1", now_ns)
+            return
+        by_agreement = self.config.reset_on_logon and self.state is State.AWAITING_LOGON and number == 1
+        if (reset or by_agreement) and not self._reset_asked:
+            self._reset()
         self._reset_asked = False
         if number < self.store.next_in:
             self._too_low(message, now_ns)
@@ -365,7 +270,7 @@ class Session:
         else:
             self._heart_bt_ns = heart_bt_int * NS_PER_S
             self._send_logon(heart_bt_int, reset, now_ns)
-        if self.state not in (State.LOGGED_ON, State.LOGOUT_SENT):
+        if self.state in (State.AWAITING_LOGON, State.LOGON_SENT):
             self._step(Step.LOGON)
             self._events.append(LoggedOn())
         if number > self.store.next_in:
@@ -375,19 +280,13 @@ class Session:
             self._advance(number + 1)
 
     def _on_reset_mode(self, message: Message, now_ns: int) -> None:
-        new_seq_no = _int_field(message, 36, "NewSeqNo")
+        if message.defect is not None:
+            raise message.defect
+        new_seq_no = int_field(message, 36, "NewSeqNo")
         if new_seq_no < self.store.next_in:
             text = f"NewSeqNo(36)={new_seq_no} is below the expected MsgSeqNum(34), {self.store.next_in}"
             raise FieldError(36, str(new_seq_no), SessionRejectReason.VALUE_INCORRECT, text)
         self._advance(new_seq_no)
-
-    def _beyond_or_in_turn(self, message: Message, now_ns: int) -> None:
-        if message.msg_seq_num < self.store.next_in:
-            self._too_low(message, now_ns)
-        elif message.msg_seq_num > self.store.next_in:
-            self._beyond_gap(message, now_ns)
-        else:
-            self._in_turn(message, now_ns)
 
     def _too_low(self, message: Message, now_ns: int) -> None:
         if not message.poss_dup:
@@ -397,15 +296,13 @@ class Session:
 
     def _beyond_gap(self, message: Message, now_ns: int) -> None:
         """A message beyond a gap waits for its turn, except where waiting would never end."""
+        if message.msg_type == "5":
+            self._on_logout(message, now_ns)
+            return
         if message.msg_type == "2":
             # FIX: answered at once, or two sides that both miss messages would wait for each other.
             self._guarded(self._on_resend_request, message, now_ns)
-            self._gap.hold(message.msg_seq_num, None)
-        elif message.msg_type == "5":
-            self._on_logout(message, now_ns)
-            return
-        else:
-            self._gap.hold(message.msg_seq_num, message)
+        self._gap.hold(message.msg_seq_num, None if message.msg_type == "2" else message)
         self._request_gap(message, now_ns)
 
     def _request_gap(self, message: Message, now_ns: int) -> None:
@@ -414,59 +311,49 @@ class Session:
 
     def _in_turn(self, message: Message, now_ns: int) -> None:
         """The next expected message: it takes its number, whatever is wrong inside."""
-        number = message.msg_seq_num
-        if message.msg_type == "4" and message.defect is None:
-            self._guarded(self._on_gap_fill, message, now_ns)
-            return
-        self._advance(number + 1)
-        if message.defect is not None:
-            self._reject_field(message, message.defect, now_ns)
-        elif message.poss_dup and not self._is_fit_to_be_a_duplicate(message, now_ns):
-            pass
-        elif message.msg_type not in _ADMIN:
-            self._on_application(message, now_ns)
-        else:
+        self._advance(message.msg_seq_num + 1)
+        fault = message.defect
+        if fault is None and message.poss_dup and message.msg_type != "4":
+            fault = duplicate_fault(message)
+        if fault is not None and message.msg_type != "3":
+            self._reject_field(message, fault, now_ns)
+            if fault.reason is SessionRejectReason.SENDING_TIME_ACCURACY:
+                self._fail(fault.text, now_ns)
+        elif message.msg_type in _ADMIN:
             self._guarded(self._on_admin, message, now_ns)
-
-    def _on_application(self, message: Message, now_ns: int) -> None:
-        msg_type = message.msg_type
-        if msg_type not in self._dictionary.msg_types and not msg_type.startswith("U"):
-            text = f"MsgType(35)={msg_type} is not defined in {self.config.begin_string}"
-            self.reject(message, SessionRejectReason.INVALID_MSG_TYPE, 35, text, now_ns)
-        else:
+        elif message.msg_type in self._msg_types or message.msg_type.startswith("U"):
             self._events.append(Received(message))
+        else:
+            text = f"MsgType(35)={message.msg_type} is not defined in {self.config.begin_string}"
+            self.reject(message, SessionRejectReason.INVALID_MSG_TYPE, 35, text, now_ns)
 
     def _on_admin(self, message: Message, now_ns: int) -> None:
         match message.msg_type:
             case "1":
-                test_req_id = message.get(112)
-                if test_req_id is None:
-                    raise FieldError(112, None, SessionRejectReason.REQUIRED_TAG_MISSING, "TestReqID(112) is missing")
-                self._send_admin("0", f"112={test_req_id}\x01", now_ns)
+                self._send_admin("0", f"112={required_field(message, 112, 'TestReqID')}\x01", now_ns)
             case "2":
                 self._on_resend_request(message, now_ns)
             case "3":
+                # Whatever is wrong with a Reject(3) itself, it is never answered with another.
                 ref_seq_num = message.get(45) or ""
                 number = int(ref_seq_num) if ref_seq_num.isdecimal() and len(ref_seq_num) < 19 else 0
                 self._events.append(Rejected(message, number, message.get(58) or ""))
+            case "4":
+                self._on_gap_fill(message)
             case "5":
                 self._on_logout(message, now_ns)
             case "A":
                 raise FieldError(35, "A", SessionRejectReason.VALUE_INCORRECT, "the session is already logged on")
 
-    def _on_gap_fill(self, message: Message, now_ns: int) -> None:
-        try:
-            new_seq_no = _int_field(message, 36, "NewSeqNo")
-            if new_seq_no <= message.msg_seq_num:
-                text = f"NewSeqNo(36)={new_seq_no} of a gap fill is not above its MsgSeqNum(34)={message.msg_seq_num}"
-                raise FieldError(36, str(new_seq_no), SessionRejectReason.VALUE_INCORRECT, text)
-        except FieldError:
-            self._advance(message.msg_seq_num + 1)
-            raise
+    def _on_gap_fill(self, message: Message) -> None:
+        new_seq_no = int_field(message, 36, "NewSeqNo")
+        if new_seq_no <= message.msg_seq_num:
+            text = f"NewSeqNo(36)={new_seq_no} of a gap fill is not above its MsgSeqNum(34)={message.msg_seq_num}"
+            raise FieldError(36, str(new_seq_no), SessionRejectReason.VALUE_INCORRECT, text)
         self._advance(new_seq_no)
 
     def _on_resend_request(self, message: Message, now_ns: int) -> None:
-        begin, end = _int_field(message, 7, "BeginSeqNo"), _int_field(message, 16, "EndSeqNo")
+        begin, end = int_field(message, 7, "BeginSeqNo"), int_field(message, 16, "EndSeqNo")
         last = self.store.next_out - 1
         reason = SessionRejectReason.VALUE_INCORRECT
         if not 1 <= begin <= last:
@@ -477,38 +364,18 @@ class Session:
         kept = self.store.sent(begin, end) if self.config.resend_app else ()
         for item in replay(kept, begin, end):
             if isinstance(item, GapFill):
-                fields = f"43=Y\x01122={write_timestamp(now_ns)}\x01123=Y\x0136={item.new_seq_no}\x01"
-                raw = self._compose("4", item.begin, now_ns, fields.encode())
-                self._put(Outgoing(item.begin, "4", raw, True), now_ns)
+                fields = f"43=Y\x01122={write_timestamp(now_ns)}\x01123=Y\x0136={item.new_seq_no}\x01".encode()
+                self._put(item.begin, "4", fields, now_ns, resent=True)
             else:
-                number, msg_type, original = item
-                sending_time, _, body = original.partition(b"\x0152=")[2].partition(b"\x01")
-                raw = self._compose(msg_type, number, now_ns, b"43=Y\x01122=" + sending_time + b"\x01" + body[:-7])
-                self._put(Outgoing(number, msg_type, raw, True), now_ns)
+                number, msg_type, raw = item
+                sending_time, _, body = raw.partition(b"\x0152=")[2].partition(b"\x01")
+                fields = b"43=Y\x01122=" + sending_time + b"\x01" + body[:-TRAILER_SIZE]
+                self._put(number, msg_type, fields, now_ns, resent=True)
 
     def _on_logout(self, message: Message, now_ns: int) -> None:
-        text = message.get(58) or "logout"
         if self.state is State.LOGGED_ON:
             self._send_logout("", now_ns)
-        self._end(text)
-
-    def _is_fit_to_be_a_duplicate(self, message: Message, now_ns: int) -> bool:
-        """A resent message names its first SendingTime(52) in OrigSendingTime(122), which can't be the later one."""
-        text = message.get(122)
-        reason = SessionRejectReason
-        if text is None:
-            self.reject(message, reason.REQUIRED_TAG_MISSING, 122, "OrigSendingTime(122) is missing", now_ns)
-            return False
-        try:
-            later = read_timestamp(text) > message.sending_time_ns
-        except ValueError as error:
-            self.reject(message, reason.INCORRECT_DATA_FORMAT, 122, f"OrigSendingTime(122)={text}: {error}", now_ns)
-            return False
-        if later:
-            why = f"OrigSendingTime(122)={text} is after SendingTime(52)={message.get(52)}"
-            self.reject(message, reason.SENDING_TIME_ACCURACY, 122, why, now_ns)
-            self._fail(why, now_ns)
-        return not later
+        self._end(message.get(58) or "logout")
 
     # --- what follows from it ---
 
@@ -520,13 +387,6 @@ class Session:
 
     def _reject_field(self, message: Message, error: FieldError, now_ns: int) -> None:
         self.reject(message, error.reason, error.tag, error.text, now_ns)
-
-    def _reject_and_fail(self, message: Message, reason: SessionRejectReason, tag: int, text: str, now_ns: int) -> None:
-        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT):
-            if message.msg_seq_num == self.store.next_in:
-                self._advance(message.msg_seq_num + 1)
-            self.reject(message, reason, tag, text, now_ns)
-        self._fail(text, now_ns)
 
     def _fail(self, text: str, now_ns: int) -> None:
         """Tell the peer why with a Logout(5), and end."""
@@ -565,56 +425,16 @@ class Session:
 
     def _send_admin(self, msg_type: str, fields: str, now_ns: int) -> None:
         number = self.store.next_out
-        raw = self._compose(msg_type, number, now_ns, fields.encode("latin-1", "replace"))
         self.store.next_out = number + 1
-        self._put(Outgoing(number, msg_type, raw, False), now_ns)
+        self._put(number, msg_type, fields.encode("latin-1", "replace"), now_ns)
 
-    def _send_app(self, msg_type: str, fields: bytes, now_ns: int) -> Outgoing:
-        number = self.store.next_out
-        raw = self._compose(msg_type, number, now_ns, fields)
-        if self.config.resend_app:
-            self.store.append(number, msg_type, raw)
-        self.store.next_out = number + 1
-        outgoing = Outgoing(number, msg_type, raw, False)
-        if self.state is State.LOGGED_ON:
-            self._put(outgoing, now_ns)
-        return outgoing
-
-    def _compose(self, msg_type: str, number: int, now_ns: int, fields: bytes) -> bytes:
-        header = f"35={msg_type}\x0134={number}{self._comp_ids}52={write_timestamp(now_ns)}\x01"
-        return frame(self.config.begin_string, header.encode() + fields)
-
-    def _put(self, outgoing: Outgoing, now_ns: int) -> None:
-        self._outbox.append(outgoing)
+    def _put(self, number: int, msg_type: str, fields: bytes, now_ns: int, resent: bool = False) -> None:
+        self._outbox.append(Outgoing(number, msg_type, self._compose(msg_type, number, now_ns, fields), resent))
         self._last_sent_ns = now_ns
 
 
 def _one_line(text: str) -> str:
     return text.replace("\x01", " ")
-
-
-def _int_field(message: Message, tag: int, name: str) -> int:
-    text = message.get(tag)
-    if text is None:
-        raise FieldError(tag, None, SessionRejectReason.REQUIRED_TAG_MISSING, f"{name}({tag}) is missing")
-    try:
-        value = read_int(text)
-    except ValueError as error:
-        reason = SessionRejectReason.INCORRECT_DATA_FORMAT
-        raise FieldError(tag, text, reason, f"{name}({tag})={text}: {error}") from None
-    if value < 0:
-        raise FieldError(tag, text, SessionRejectReason.VALUE_INCORRECT, f"{name}({tag})={text} is negative")
-    return value
-
-
-def _logon_heart_bt_int(message: Message) -> int:
-    """HeartBtInt(108) of a Logon(A) that can be accepted; FieldError otherwise."""
-    if message.defect is not None:
-        raise message.defect
-    if _int_field(message, 98, "EncryptMethod") != 0:
-        reason = SessionRejectReason.VALUE_INCORRECT
-        raise FieldError(98, message.get(98), reason, f"EncryptMethod(98)={message.get(98)} is not supported, only 0")
-    return _int_field(message, 108, "HeartBtInt")
 
 
 # --- which session a connection belongs to ---

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import cast
 
 from fix.endpoint import Endpoint, Link, Output
 
@@ -42,7 +43,7 @@ class Carrier:
         return self._last_ns
 
     def perform(self, output: Output) -> None:
-        """Write and close what an input led to, then look at the timer again. Also for inputs that no socket brought."""
+        """Write and close what an input led to, then look at the timer. Also for inputs that no socket brought."""
         writes = output.writes
         if len(writes) > 1:
             # One write per link: a batch leaves in one packet where it fits.
@@ -146,8 +147,7 @@ class _Connection(asyncio.Protocol):
         self._link = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self._link = self._carrier.opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -12,6 +12,8 @@ from domain.prices import PX_SCALE, px_from_text, px_to_text, qty_from_text
 NS_PER_S = 1_000_000_000
 _PX_POWERS = {0: 10_000, 1: 1_000, 2: 100, 3: 10, 4: 1}  # by number of decimals
 _NS_POWERS = {3: 1_000_000, 6: 1_000, 9: 1}
+_CENTS = {cents * 100: f"{cents:02d}" for cents in range(100)}  # text of a fraction of PX_SCALE
+_MILLIS = [f".{millis:03d}" for millis in range(1000)]
 
 
 def read_int(text: str) -> int:
@@ -85,17 +87,17 @@ def write_px(px: int) -> str:
     """The same text as domain.prices.px_to_text, with the usual case (whole cents) first."""
     if px >= 0:
         whole, fraction = divmod(px, PX_SCALE)
-        if fraction % 100 == 0:
-            return f"{whole}.{fraction // 100:02d}"
+        if fraction in _CENTS:
+            return f"{whole}.{_CENTS[fraction]}"
     return px_to_text(px)
 
 
 def write_timestamp(ns: int) -> str:
     """UTCTimestamp in milliseconds, all that FIX.4.2 and FIX.4.4 define; what is finer is cut off."""
     seconds, rest = divmod(ns, NS_PER_S)
-    return f"{_seconds_text(seconds)}{rest // 1_000_000:03d}"
+    return _seconds_text(seconds) + _MILLIS[rest // 1_000_000]
 
 
 @lru_cache(maxsize=256)
 def _seconds_text(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d-%H:%M:%S.")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d-%H:%M:%S")
