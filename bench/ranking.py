@@ -20,7 +20,7 @@ from learning.registry import register
 from learning.training import TrainingConfig, train
 from router.model import NATIVE_FILE, OnnxModel
 
-FEATURES = 26
+FEATURES = 28
 VENUES = 10
 ROUNDS = 200
 CALLS = 20
@@ -38,7 +38,7 @@ def figures() -> list[dict[str, str | float]]:
         lambda: model.fill_probabilities(next(decisions), horizons_ns),
         lambda: booster.inplace_predict(next(decisions)),
     )
-    return [{"name": "rank_10_venues", "value": served, "unit": "us", "vs": native, "ratio": native / served}]
+    return [{"name": "rank_10_venues", "value": served, "unit": "us", "vs": native, "ratio": round(native / served, 2)}]
 
 
 def _turns(*calls: Callable[[], object]) -> list[float]:

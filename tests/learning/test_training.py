@@ -154,7 +154,7 @@ def test_hazards_by_hand():
     # The gradient vanishes there, and P(fill within 3 s) is Kaplan and Meier's: 1 - 6/10 * 3/4.
     gradient, _ = hazard_gradient(np.repeat(margins, 10, axis=0).astype(float), events, exposure)
     assert gradient.sum(axis=0) == pytest.approx([0, 0], abs=1e-6)
-    assert bins.probability(margins, np.array([3 * SECOND])) == pytest.approx([0.55])
+    assert bins.survival(margins, np.array([3 * SECOND])) == pytest.approx([0.45])
     assert kaplan_meier(rows.time_ns, rows.filled, 3 * SECOND) == pytest.approx(0.55)
 
 
