@@ -29,7 +29,7 @@ from fix.messages import (
 )
 from fix.session import Disconnect, Received, Session, SessionConfig, SessionDirectory
 from fix.store import Store
-from simulators.exchange_data import SNAPSHOT, SUBSCRIBE, Subscription, refusal
+from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE, Subscription, refusal
 from simulators.exchange_orders import OrderDesk
 from simulators.ledger import LedgerEntry
 from simulators.market_config import MarketConfig
@@ -272,9 +272,9 @@ class Exchange:
         if reject := refusal(request, self._symbols, channel.subscriptions):
             self._later(channel, at_ns, reject)
             return
-        if ended := channel.subscriptions.pop(request.md_req_id, None):
-            ended.is_alive = False
-        if request.subscription_request_type not in (SNAPSHOT, SUBSCRIBE):
+        if request.subscription_request_type == UNSUBSCRIBE:
+            if ended := channel.subscriptions.pop(request.md_req_id, None):
+                ended.is_alive = False
             return
         self._route(self.market.advance(at_ns))
         subscription = Subscription(request.md_req_id, frozenset(request.symbols))

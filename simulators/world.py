@@ -84,22 +84,12 @@ class World:
 
     def perform(self, output: Any) -> None:
         """Writes and closes what a call to an endpoint from outside gave back."""
-        writes = output.writes
-        if writes:
+        if output.writes:
             self._idle_timers = 0
-            ends, index, count = self._ends, 0, len(writes)
-            while index < count:
-                link, data = writes[index]
-                index += 1
-                if index < count and writes[index][0] == link:  # one delivery, as TCP would make of it
-                    pieces = [data]
-                    while index < count and writes[index][0] == link:
-                        pieces.append(writes[index][1])
-                        index += 1
-                    data = b"".join(pieces)
-                end = ends[link]
-                if end.is_open:
-                    self._push(self.now_ns + end.latency_ns, end.peer, data)
+        for link, data in output.writes:
+            end = self._ends[link]
+            if end.is_open:
+                self._push(self.now_ns + end.latency_ns, end.peer, data)
         for link in output.closes:
             end = self._ends[link]
             if end.is_open:
