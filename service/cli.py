@@ -268,3 +268,7 @@ def _journal_options(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--config", type=_existing, metavar="FILE", help="the daemon's config, for where its journal is"
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

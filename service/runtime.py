@@ -178,6 +178,7 @@ def status(node: Node) -> dict[str, object]:
         "open_parents": len(state.open_parents),
         "open_children": sum(len(children) for children in state.open_children.values()),
         "venues_up": sorted(state.venues_up),
+        "priced": sorted(view.symbol for view in node.market.symbols.values() if view.mid2_px),
         "clients_logged_on": sorted(name for name, peer in node.links.clients.items() if peer.session.is_logged_on),
         "kill_switch": sorted(state.kill_switch.scopes),
         "shutting_down": node.is_shutting_down,
