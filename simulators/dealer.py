@@ -6,7 +6,7 @@ the dealer by more than the tolerance since the quote was made, the order is dec
 """
 
 from collections import deque
-from math import ceil, exp, floor, log
+from math import exp, log
 
 import msgspec
 
@@ -94,13 +94,15 @@ class DealerDesk:
         half_px = config.half_spread_ticks * tick + config.half_spread_bps * mid_px / 1e4
         fullness = max(-1.0, min(1.0, self.inventory_qty / (config.inventory_lots * symbol.lot_qty)))
         skewed_px = mid_px - round(2.0 * fullness * config.skew_ticks) / 2.0 * tick
+        bid_px = round((skewed_px - half_px) / tick) * tick
+        ask_px = max(round((skewed_px + half_px) / tick) * tick, bid_px + tick)
         quoted = DealerQuoted(
             publisher.venue,
             symbol.symbol,
             publisher.next_id(),
-            floor((skewed_px - half_px) / tick) * tick,
+            bid_px,
             round(config.max_lots * (1.0 - 0.5 * max(fullness, 0.0))) * symbol.lot_qty,
-            ceil((skewed_px + half_px) / tick) * tick,
+            ask_px,
             round(config.max_lots * (1.0 + 0.5 * min(fullness, 0.0))) * symbol.lot_qty,
             at_ns + config.validity_ns,
         )

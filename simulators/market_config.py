@@ -70,7 +70,7 @@ class DealerConfig(
     """A dealer who streams two-sided quotes and takes a last look before filling."""
 
     name: Name
-    half_spread_ticks: NotNegative = 1.5
+    half_spread_ticks: NotNegative = 0.75
     half_spread_bps: NotNegative = 0.5  # added to the ticks
     quote_interval_ns: Count = 500_000_000
     validity_ns: Count = 2_000_000_000
@@ -178,7 +178,7 @@ def default_venues() -> tuple[VenueConfig, ...]:
         DealerConfig(name="FORD"),
         DealerConfig(
             name="GALE",
-            half_spread_ticks=1.0,
+            half_spread_ticks=0.5,
             half_spread_bps=0.3,
             quote_interval_ns=250_000_000,
             validity_ns=1_000_000_000,
