@@ -79,7 +79,9 @@ class Latent:
         self.activity = 1.0  # factor on all rates: more happens when prices move more
         self.next_ns = start_ns
         self._random = random
-        self._second_volatility = config.daily_volatility / sqrt(_SESSION_SECONDS)
+        # Jumps and the spread of the factor (lognormal) add to the variance; the config's volatility is what comes out.
+        added = (1.0 + _JUMP_SHARE * (_JUMP_FACTOR**2 - 1.0)) * exp(2.0 * _VOLATILITY_SPREAD**2)
+        self._second_volatility = config.daily_volatility / sqrt(_SESSION_SECONDS * added)
         self._drift = config.pressure_drift
         self._min_px = 10.0 * config.tick_px
         self._log_factor = random.gauss(0.0, _VOLATILITY_SPREAD)
@@ -227,6 +229,7 @@ class LitFlow:
         if len(bids.keys) < _MIN_LEVELS or len(asks.keys) < _MIN_LEVELS:
             bidding = len(bids.keys) < len(asks.keys) or (len(bids.keys) == len(asks.keys) and bidding)
         behind = int(-log(1.0 - u_place) * self._depth)
+        # The size also sets the half spread: who shows much wants more for it.
         px = self._fair_px(bidding, u_size) + (-behind if bidding else behind) * self._tick
         reference = self._reference
         if bidding:
@@ -238,10 +241,10 @@ class LitFlow:
         if px >= self._tick:
             book.add(bids if bidding else asks, px, Resting(self._size(u_size)), at_ns)
 
-    def _fair_px(self, bidding: bool, u_width: float) -> int:
+    def _fair_px(self, bidding: bool, u_size: float) -> int:
         """A provider's best price: the efficient price less (plus) the half spread, rounded outward to a tick."""
         tick = self._tick
-        half_spread = self._half_spread * (0.5 + u_width) * tick
+        half_spread = self._half_spread * (0.5 + u_size) * tick
         if bidding:
             return floor((self._latent.value_px - half_spread) / tick) * tick
         return ceil((self._latent.value_px + half_spread) / tick) * tick

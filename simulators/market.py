@@ -44,7 +44,6 @@ class Market:
     def __init__(self, config: MarketConfig, seed: int, start_ns: int) -> None:
         self.config = config
         self.references = {symbol.symbol: Reference() for symbol in config.symbols}
-        self.steps = 0  # of all processes since the start
         self._seed = seed
         self._start_ns = start_ns
         self._events: list[TimedEvent] = []
@@ -101,7 +100,6 @@ class Market:
                 heappop(heap)
                 continue
             process.step(at_ns)
-            self.steps += 1
             if process.next_ns < NEVER:
                 heapreplace(heap, (process.next_ns, number))
             else:
