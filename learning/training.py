@@ -94,7 +94,8 @@ def train(
     rows: Dataset, config: TrainingConfig, progress: Progress = lambda done, total: None, version: str = ""
 ) -> TrainedModel:
     """A calibrated, evaluated model of `rows`; NotEnoughData where a stretch has too few."""
-    first, second, third = split(rows, config)
+    stretches = split(rows, config)
+    first, second, third = (rows.take(stretch) for stretch in stretches)
     for stretch, name in ((first, "to fit"), (second, "to calibrate"), (third, "held out")):
         _require(stretch, name, config.min_rows)
     booster = _boost(first, config, progress)
@@ -112,7 +113,6 @@ def train(
     # What is calibrated and judged is what will serve: ONNX Runtime, not the booster.
     metadata = msgspec.structs.replace(uncalibrated, calibration=_calibrate(OnnxModel(uncalibrated, onnx), second))
     probability = OnnxModel(metadata, onnx).fill_probabilities(third.features, third.horizon_ns)
-    earlier = rows.take(np.isin(rows.child_id, np.concatenate([first.child_id, second.child_id])))
     record = TrainingRecord(
         version=version,
         xgboost=xgboost.__version__,
@@ -121,17 +121,17 @@ def train(
         fitted=_window(first),
         calibrated=_window(second),
         held_out=_window(third),
-        evaluation=evaluate(probability, third, earlier),
+        evaluation=evaluate(probability, third, rows.take(stretches[0] | stretches[1])),
     )
     metadata = msgspec.structs.replace(metadata, training=msgspec.Raw(msgspec.json.encode(record)))
     metadata = msgspec.structs.replace(metadata, model_id=content_id(metadata))
     return TrainedModel(metadata, record, onnx, native)
 
 
-def split(rows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset, Dataset]:
-    """The rows to fit, to calibrate and to judge, each later than the one before."""
+def split(rows: Dataset, config: TrainingConfig) -> list[NDArray[np.bool_]]:
+    """Which rows are to fit, to calibrate and to judge, each later than those before."""
     if not len(rows):
-        return rows, rows, rows
+        return [np.zeros(0, dtype=np.bool_)] * 3
     held_out = 1.0 - config.held_out_share
     cuts_ns = np.quantile(rows.at_ns, [held_out - config.calibration_share, held_out]).astype(np.int64)
     embargo_ns = int(rows.horizon_ns.max())
@@ -142,8 +142,7 @@ def split(rows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset, Data
     from_ns = np.array([rows.at_ns[0], *(cuts_ns + embargo_ns)])[stretch]
     to_ns = np.array([*cuts_ns, np.iinfo(np.int64).max])[stretch]
     inside = (rows.at_ns >= from_ns) & (rows.at_ns + rows.horizon_ns <= to_ns)
-    first, second, third = (rows.take(inside & (stretch == number)) for number in range(3))
-    return first, second, third
+    return [inside & (stretch == number) for number in range(3)]
 
 
 def hazard_gradient(margins: Floats, events: Floats, exposure: Floats) -> tuple[Floats, Floats]:

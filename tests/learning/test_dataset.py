@@ -120,7 +120,7 @@ def test_a_split_keeps_parents_together_and_outcomes_apart():
     rows = draw(4_000, 5).rows
     # Long parents that overlap: every 40th child belongs to the same one.
     rows.parent_id[:] = np.char.add("P", (np.arange(4_000) // 400 * 40 + np.arange(4_000) % 40).astype(np.str_))
-    stretches = split(rows, TrainingConfig())
+    stretches = [rows.take(stretch) for stretch in split(rows, TrainingConfig())]
     assert all(len(stretch) > 300 for stretch in stretches)
     embargo_ns = rows.horizon_ns.max()
     for earlier, later in pairwise(stretches):
