@@ -39,7 +39,7 @@ def candidates(
     now_ns: int,
 ) -> list[Candidate]:
     """Candidates at `venues` (those that are up) for a slice of an order with `limit_px` (0: none), in venue order."""
-    if not view.mid2_px or wanted.qty <= 0:
+    if not view.mid2_px:
         return []
     scan = _Scan(side, limit_px, wanted, view, instrument, policy)
     if Action.TAKE in policy.actions:

@@ -62,6 +62,6 @@ def is_over(parent: ParentOrder, now_ns: int) -> bool:
 
 
 def _schedule(parent: ParentOrder, now_ns: int) -> tuple[int, int, int]:
-    """Duration, elapsed time (never beyond the duration) and number of slices."""
+    """Duration, time since the start (beyond the duration once it is over) and number of slices."""
     start_ns, end_ns = int(parent.params["start_ns"]), int(parent.params["end_ns"])
-    return end_ns - start_ns, min(max(now_ns - start_ns, 0), end_ns - start_ns), int(parent.params["slices"])
+    return end_ns - start_ns, now_ns - start_ns, int(parent.params["slices"])

@@ -203,6 +203,7 @@ def test_a_parent_is_rejected_where_the_world_forbids_it(world, limit, reason, t
         {"exposure": held("ACC", 9_000, 100 * PX_SCALE)},
         {"kill": ["strategy:twap", "client:EMS2"]},
         {"limits": change(LIMITS, restricted=("BAD",))},
+        {"limits": change(LIMITS, max_order_qty=1_000)},
     ],
 )
 def test_a_parent_passes_where_the_world_just_allows_it(world):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from domain.fields import Action, Side, VenueKind
 from domain.instruments import Instrument
+from domain.market import DealerQuoted
 from router.candidates import Candidate, candidates
 from router.policy import ExecutionPolicy
 from router.strategies import Slice
@@ -67,6 +68,52 @@ CASES = [
         ],
     ),
     (
+        "an urgent sell: 10000 has 300, 9999 has 600 and the dealer's 500",
+        {"side": SELL, "wanted": Slice(1_000, 1.0, False)},
+        [("LIT1", "take", 9_999, 800), ("LIT2", "take", 9_999, 100), ("DEAL", "take_quote", 9_999, 1_000)],
+    ),
+    (
+        "an urgent slice that the first price just covers goes no deeper",
+        {"wanted": Slice(200, 1.0, False), "venues": {"LIT1": VENUES["LIT1"]}},
+        [("LIT1", "take", 10_003, 200)],
+    ),
+    (
+        "nor does what the policy allows for exactly",
+        {"wanted": Slice(3_000, 1.0, False), "policy": ExecutionPolicy(take_limit_ticks=2)},
+        [("LIT1", "take", 10_005, 1_200), ("LIT2", "take", 10_005, 100), ("DEAL", "take_quote", 10_004, 1_000)],
+    ),
+    (
+        "the limit of a sell is kept",
+        {"side": SELL, "limit": 10_001, "wanted": URGENT},
+        [
+            ("LIT1", "post", 10_003, 1_000),
+            ("LIT1", "improve", 10_002, 1_000),
+            ("LIT2", "post", 10_004, 1_000),
+            ("LIT2", "improve", 10_002, 1_000),
+            ("DARK", "mid_peg", 10_001, 1_000),
+        ],
+    ),
+    (
+        "a peg whose limit is the mid can still meet it",
+        {"limit": 10_002, "venues": {"DARK": VENUES["DARK"]}, "view": market(((10_000, 5),), ((10_004, 5),))},
+        [("DARK", "mid_peg", 10_002, 1_000)],
+    ),
+    (
+        "one whose limit is worse for the other side can't",
+        {
+            "limit": 10_003,
+            "side": SELL,
+            "venues": {"DARK": VENUES["DARK"]},
+            "view": market(((10_000, 5),), ((10_004, 5),)),
+        },
+        [],
+    ),
+    (
+        "where the best bid elsewhere would cross a venue, nothing rests there",
+        {"view": market(((10_002, 5),), ((10_005, 5),), (), ((10_002, 5),)), "venues": {"LIT2": VENUES["LIT2"]}},
+        [("LIT2", "take", 10_002, 5)],
+    ),
+    (
         "what can't rest only takes",
         {"wanted": Slice(2_000, 1.0, False)},
         [("LIT1", "take", 10_005, 1_200), ("LIT2", "take", 10_005, 100), ("DEAL", "take_quote", 10_004, 1_000)],
@@ -125,15 +172,20 @@ QUOTES = [
     ("expires within the margin", {"valid_ns": 5_000_000}, False),
     ("lives just longer than the margin", {"valid_ns": 5_000_001}, True),
     ("nothing offered", {"quote": (9_999, 1_000, 10_004, 0)}, False),
+    ("just not too far through the best price", {"quote": (9_999, 1_000, 10_008, 1_000)}, True),
     ("too far through the best price", {"quote": (9_999, 1_000, 10_009, 1_000)}, False),
+    ("of no interest to a seller", {"side": SELL, "quote": (9_999, 0, 10_004, 1_000)}, False),
+    ("just not too far for a seller", {"side": SELL, "quote": (9_995, 1_000, 10_004, 1_000)}, True),
+    ("too far for a seller", {"side": SELL, "quote": (9_994, 1_000, 10_004, 1_000)}, False),
 ]
 
 
 @pytest.mark.parametrize(("what", "changes", "taken"), QUOTES, ids=[case[0] for case in QUOTES])
 def test_which_quotes_can_be_taken(what, changes, taken):
     sides = {"bids1": ((10_000, 300),), "asks1": ((10_003, 200),)}
-    view = market(**{**sides, "quote": (9_999, 1_000, 10_004, 1_000), **changes})
-    assert bool(look(view=view, venues={"DEAL": VENUES["DEAL"]})) is taken
+    asked = {**sides, "quote": (9_999, 1_000, 10_004, 1_000), **changes}
+    side = asked.pop("side", BUY)
+    assert bool(look(side, view=market(**asked), venues={"DEAL": VENUES["DEAL"]})) is taken
 
 
 def test_what_rests_says_how_long_and_behind_how_much():
@@ -142,6 +194,28 @@ def test_what_rests_says_how_long_and_behind_how_much():
         ("LIT1", 3_000_000_000, 800),  # 300 at 10000 and 500 at 9999
         ("LIT2", 3_000_000_000, 100),
     ]
+    found = candidates(SELL, 10_004 * TICK_PX, Slice(1_000, 0.5, True), usual(), VENUES, INSTRUMENT, POLICY, NOW_NS)
+    assert [(c.venue, c.queue_ahead_qty) for c in found] == [("LIT1", 600), ("LIT2", 100)]
+
+
+def test_several_dealers_count_with_their_common_share():
+    """10 at 10001 and 500 of the slice from two dealers at 10002; the rest has to go to 10003."""
+    view = market(bids1=((10_000, 300),), asks1=((10_001, 10), (10_003, 490), (10_004, 100)))
+    for venue in ("DEAL", "DEAL2"):
+        quote = DealerQuoted(venue, "ALFA", "Q", 0, 0, 10_002 * TICK_PX, 400, NOW_NS + 1_000_000_000)
+        view.apply(quote, NOW_NS)
+    venues = {"DEAL": VENUES["DEAL"], "DEAL2": VENUES["DEAL"], "LIT1": VENUES["LIT1"]}
+    assert look(wanted=Slice(1_000, 1.0, False), view=view, venues=venues)[-1] == ("LIT1", "take", 10_003, 500)
+    more_dealers = ExecutionPolicy(max_dealer_share=0.9)
+    assert look(wanted=Slice(810, 1.0, False), view=view, venues=venues, policy=more_dealers)[-1][2:] == (10_003, 500)
+
+
+@pytest.mark.parametrize(("side", "px"), [(BUY, 1_000_000), (SELL, 1_000_600)])
+def test_a_price_off_the_tick_is_joined_from_behind(side, px):
+    view = market(bids1=((10_001, 5),), asks1=((10_005, 5),))
+    instrument = Instrument("ALFA", tick_px=200)
+    found = candidates(side, 0, CALM, view, {"LIT1": VENUES["LIT1"]}, instrument, POLICY, NOW_NS)
+    assert [(str(c.action), c.px) for c in found] == [("post", px)]
 
 
 @pytest.mark.parametrize(("qty", "min_qty"), [(1_000, 100), (80, 80), (50, 50)])

@@ -9,23 +9,24 @@ from hypothesis import strategies as st
 
 from domain.facts import ChildSubmitted
 from domain.fields import Action, Side
+from domain.instruments import Instrument
 from domain.market import TradePrinted
 from router.candidates import candidates
 from router.features import FEATURES, FILL_PRIOR, features, schema_hash
 from router.policy import ExecutionPolicy
 from router.statistics import VenueStatistics
 from router.strategies import Slice
-from tests.router.markets import INSTRUMENT, NOW_NS, TICK_PX, VENUES, markets, mirrored, usual
+from tests.router.markets import INSTRUMENT, NOW_NS, TICK_PX, VENUES, market, markets, mirrored, usual
 
 INDEX = {name: index for index, name in enumerate(sorted(VENUES))}
 CALM = Slice(1_000, 0.25, True)
 
 
-def rows(side=Side.BUY, view=None, statistics=None, wanted=CALM):
+def rows(side=Side.BUY, view=None, statistics=None, wanted=CALM, instrument=INSTRUMENT, now_ns=NOW_NS):
     """{(venue, action): {feature: value}}"""
     view = view or usual()
-    found = candidates(side, 0, wanted, view, VENUES, INSTRUMENT, ExecutionPolicy(), NOW_NS)
-    matrix = features(found, side, wanted, view, INSTRUMENT, VENUES, statistics or VenueStatistics(), INDEX, NOW_NS)
+    found = candidates(side, 0, wanted, view, VENUES, instrument, ExecutionPolicy(), now_ns)
+    matrix = features(found, side, wanted, view, instrument, VENUES, statistics or VenueStatistics(), INDEX, now_ns)
     assert matrix.dtype == np.float32 and matrix.shape == (len(found), len(FEATURES))
     return {
         (c.venue, str(c.action)): dict(zip(FEATURES, row.tolist(), strict=True))
@@ -85,6 +86,31 @@ def test_a_candidate_in_numbers(candidate, feature, value):
     assert rows()[candidate][feature] == pytest.approx(value, rel=1e-6)
 
 
+def test_quantities_are_in_lots():
+    statistics = resting(70)
+    found = rows(statistics=statistics, instrument=Instrument("ALFA", tick_px=TICK_PX, lot_qty=10))
+    post, dark = found["LIT1", "post"], found["DARK", "mid_peg"]
+    quantities = [post[name] for name in ("queue_ahead", "own_resting", "qty", "venue_near", "venue_far")]
+    assert quantities == pytest.approx([log1p(qty / 10) for qty in (300, 70, 1_000, 300, 200)])
+    assert [dark[name] for name in ("venue_near", "venue_far")] == pytest.approx([log1p(30), log1p(20)])
+
+
+def test_ages_and_what_is_left_of_a_quote_go_with_time():
+    found = rows(now_ns=NOW_NS + 250_000_000)
+    assert found["LIT1", "post"]["book_age_s"] == 2.25
+    assert found["DARK", "mid_peg"]["book_age_s"] == 0.25
+    assert found["DEAL", "take_quote"]["quote_left_s"] == 0.75
+
+
+@pytest.mark.parametrize(("side", "quote", "at_best"), [
+    (Side.BUY, (9_999, 10, 10_003, 10), 1), (Side.BUY, (9_999, 10, 10_004, 10), 0),
+    (Side.SELL, (10_000, 10, 10_004, 10), 1), (Side.SELL, (9_999, 10, 10_004, 10), 0),
+])  # fmt: skip
+def test_a_quote_may_be_as_good_as_the_best_price(side, quote, at_best):
+    view = market(bids1=((10_000, 300),), asks1=((10_003, 200),), quote=quote)
+    assert rows(side, view)["DEAL", "take_quote"]["at_best"] == at_best
+
+
 def test_one_action_is_set_and_the_prior_has_its_column():
     for (_, action), row in rows().items():
         assert [name for name in Action if row[f"action_{name}"]] == [action]
@@ -98,14 +124,19 @@ def test_selling_pressure_helps_a_buyer():
     assert rows(Side.SELL, view)["LIT1", "post"]["signed_flow"] == pytest.approx(-0.5)
 
 
-def test_what_we_rest_ourselves_is_known():
+def resting(qty):
     statistics = VenueStatistics()
     statistics.apply_submitted(
         ChildSubmitted(
             at_ns=1, child_id="C1", parent_id="P1", decision_id=1, candidate=0, venue="LIT1", account="ACC",
-            symbol="ALFA", side=Side.BUY, order_qty=70, action=Action.POST, px=1, min_qty=0, quote_id="", horizon_ns=1,
+            symbol="ALFA", side=Side.BUY, order_qty=qty, action=Action.POST, px=1, min_qty=0, quote_id="", horizon_ns=1,
         )
     )  # fmt: skip
+    return statistics
+
+
+def test_what_we_rest_ourselves_is_known():
+    statistics = resting(70)
     found = rows(statistics=statistics)
     assert found["LIT1", "post"]["own_resting"] == pytest.approx(log1p(70))
     assert found["LIT1", "take"]["own_resting"] == found["LIT2", "post"]["own_resting"] == 0

@@ -123,6 +123,7 @@ def test_our_own_resting_shares_come_and_go():
     desk.fill(one, 70)  # 10 more than were left
     assert resting() == 50
     desk.fill(one, 5)
+    desk.fill(two, 20)
     desk.cancel(two, "horizon")
     desk.fill(two, 20)  # late
     assert resting() == 0
@@ -143,8 +144,17 @@ MARKOUTS = [
 @pytest.mark.parametrize(("side", "mid2_px", "later_mid2_px", "after_ns", "markout_bps"), MARKOUTS)
 def test_a_fill_is_marked_out_against_the_mid_of_a_later_one(side, mid2_px, later_mid2_px, after_ns, markout_bps):
     desk = Desk()
-    desk.fill(desk.submit(side=side), 100, 0, mid2_px)
-    desk.fill(desk.submit(venue="LIT2"), 100, after_ns, later_mid2_px)
+    desk.fill(desk.submit(side=side), 100, MARKOUT_MAX_NS, mid2_px)
+    desk.fill(desk.submit(venue="LIT2"), 100, MARKOUT_MAX_NS + after_ns, later_mid2_px)
     found = desk.statistics.of("LIT1", Action.POST).markout_bps
     assert found == pytest.approx(MARKOUT_BPS if markout_bps is None else after_one(MARKOUT_BPS, markout_bps))
     assert desk.statistics.of("LIT2", Action.POST).markout_bps == MARKOUT_BPS
+
+
+def test_markouts_are_averaged():
+    desk = Desk()
+    for number, mid2_px in enumerate((2_000_000, 1_999_800, 1_999_800)):
+        desk.fill(desk.submit(), 100, number * MARKOUT_NS, mid2_px)
+    first = after_one(MARKOUT_BPS, 1.0)
+    expected = first + (0.0 - first) / (PRIOR_COUNT + 2)
+    assert desk.statistics.of("LIT1", Action.POST).markout_bps == pytest.approx(expected)

@@ -90,6 +90,15 @@ def replaced(params, now_ns=START_NS + 30 * SECOND_NS):
     return strategies.parse_replace(command, parent(), now_ns)
 
 
+def test_a_replaced_sweep_has_no_schedule_that_could_be_past():
+    command = ReplaceParent(
+        client="EMS1", cl_ord_id="A2", orig_cl_ord_id="A1", symbol="ALFA", side=Side.BUY, order_qty=1_000,
+        ord_type=OrdType.MARKET, limit_px=0, params={},
+    )  # fmt: skip
+    sweep = parent(strategy="sweep", params={})
+    assert strategies.parse_replace(command, sweep, START_NS + SECOND_NS) == {"start_ns": START_NS}
+
+
 def test_a_replace_changes_what_it_sends_and_the_start_stays():
     assert replaced({"slices": "20"}) == {
         "duration_s": 100, "slices": 20, "start_ns": START_NS, "end_ns": START_NS + 100 * SECOND_NS,
@@ -154,12 +163,24 @@ def test_a_replace_moves_the_line():
     assert strategies.next_slice(larger, 0, START_NS, 1).qty == 200
 
 
-WAKES = [(0, 10), (9.9, 10), (10, 20), (85, 90), (90, 100), (100, 105), (104, 105), (105, None)]
+WAKES = [
+    ("10", 0, 10),
+    ("10", 9.9, 10),
+    ("10", 10, 20),
+    ("10", 90, 100),
+    ("10", 100, 105),
+    ("10", 104, 105),
+    ("10", 105, None),
+    ("2", 50, 90),  # in the last tenth of the time it becomes urgent
+    ("2", 90, 100),
+    ("100", 100, 105),
+]
 
 
-@pytest.mark.parametrize(("seconds", "expected"), WAKES)
-def test_a_twap_wakes_for_each_slice_and_its_end(seconds, expected):
-    wake_ns = strategies.next_wake_ns(parent(), START_NS + int(seconds * SECOND_NS))
+@pytest.mark.parametrize(("slices", "seconds", "expected"), WAKES)
+def test_a_twap_wakes_for_each_slice_and_its_end(slices, seconds, expected):
+    order = parent(params={"duration_s": "100", "slices": slices})
+    wake_ns = strategies.next_wake_ns(order, START_NS + int(seconds * SECOND_NS))
     assert wake_ns == (expected and START_NS + expected * SECOND_NS)
 
 
