@@ -192,9 +192,6 @@ class TapeFlow:
     def _apply(self, row: TapeRow, at_ns: int) -> None:
         match row.kind:
             case TapeKind.SUBMITTED:
-                # Levels that the file does not show may have gone stale: they go before an order comes to cross them.
-                other = _opposite(row.side)
-                self._reconcile(self._sides[other], row.bids if other is BUY else row.asks, row.levels, at_ns)
                 self._rest(row.side, row.px, row.qty, row.order_id, at_ns)
             case TapeKind.REDUCED | TapeKind.DELETED:
                 self._shrink(row, 0, at_ns)

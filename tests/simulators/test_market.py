@@ -2,15 +2,18 @@
 
 from collections import Counter, defaultdict
 from itertools import pairwise
+from random import Random
 
 import msgspec
 import pytest
 
 from domain.fields import Side, VenueKind
 from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketView, TradePrinted
+from simulators.book import Book, Reference
+from simulators.flow import Latent, LitFlow
 from simulators.market import Market
 from simulators.market_config import DarkConfig, LitConfig, MarketConfig, SymbolConfig, default_market
-from simulators.orders import Accepted, Canceled, Order, Traded
+from simulators.orders import Accepted, Canceled, Order, Publisher, Traded
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -139,6 +142,24 @@ def test_trade_signs_persist_and_waiting_costs():
         product = sum(a * b for a, b in pairwise(of_symbol)) / len(of_symbol)
         assert product > 0.1
     assert sum(responses) / len(responses) > 0.05
+
+
+@pytest.mark.parametrize("pressure", [1.0, -1.0])
+def test_takers_go_with_the_pressure(pressure):
+    events: list = []
+    symbol, venue = SymbolConfig(symbol="SOLO", start_px=10_0000, daily_volatility=0.0), LitConfig(name="ONE")
+    book = Book("SOLO", Publisher("ONE", events, 0))
+    reference = Reference()
+    reference.books.append(book)
+    latent = Latent(symbol, Random(1), 0)
+    latent.value_px = 10_0050.0
+    latent.pressure = pressure
+    flow = LitFlow(symbol, venue, book, reference, latent, Random(2), 0)
+    for _ in range(5000):
+        flow.step(flow.next_ns)
+    signs = [event.aggressor.sign for _, _, event in events if isinstance(event, TradePrinted)]
+    assert len(signs) > 100
+    assert sum(signs) / len(signs) * pressure > 0.5
 
 
 def test_taking_moves_the_book_and_the_book_refills():

@@ -244,6 +244,42 @@ def test_a_halt_stops_matching_and_new_orders_until_trading_resumes():
     assert resumed.liquidity is LastLiquidityInd.REMOVED
 
 
+def shown(second: int, message: tuple, bids: tuple, asks: tuple) -> TapeRow:
+    """A row of a file that shows one level."""
+    return TapeRow((OPEN_S + second) * SECOND_NS, *message, bids, asks, 1)
+
+
+def test_quantity_that_comes_into_view_stands_before_ours():
+    rows = [
+        shown(0, (TapeKind.SUBMITTED, 1, 100, PX + 100, BUY), ((PX + 100, 100),), ((PX + 300, 50),)),
+        shown(1, (TapeKind.DELETED, 1, 100, PX + 100, BUY), ((PX, 400),), ((PX + 300, 50),)),
+        shown(2, (TapeKind.EXECUTED, 2, 300, PX, BUY), ((PX, 100),), ((PX + 300, 50),)),
+        shown(3, (TapeKind.EXECUTED, 3, 100, PX, BUY), ((PX - 100, 70),), ((PX + 300, 50),)),
+        shown(4, (TapeKind.EXECUTED, 4, 70, PX - 100, BUY), ((PX - 200, 10),), ((PX + 300, 50),)),
+    ]
+    market = tape_market((LitConfig(name="ARGO"),), iter(rows))
+    market.submit("ARGO", order(1, BUY, 60, PX), at(0.5))
+    assert fills(market.advance(at(3))) == []
+    assert fills(market.advance(at(4))) == [("o1", 60, PX)]
+
+
+def test_levels_that_went_out_of_view_are_forgotten_in_the_end():
+    rows = [
+        shown(
+            number,
+            (TapeKind.SUBMITTED, number + 1, 100, PX + number * 100, BUY),
+            ((PX + number * 100, 100),),
+            ((2 * PX, 50),),
+        )
+        for number in range(200)
+    ]
+    market = tape_market((LitConfig(name="ARGO"),), iter(rows))
+    market.advance(at(200))
+    (book,) = market.references["REAL"].books
+    assert 10 <= len(book.bids.keys) <= 100
+    assert book.bids.best_px == rows[-1].bids[0][0]
+
+
 def test_start_offset_and_speed():
     day = Day({PX: 300}, {PX + 200: 500})
     for second in range(1, 9):
