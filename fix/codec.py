@@ -96,7 +96,7 @@ def _attribute(info: msgspec.structs.FieldInfo, field: Field, required: bool) ->
 
 def _enum_reader(enum: type[StrEnum], field: Field, optional: bool) -> Callable[[str], Any]:
     """A value that the version defines and our enum doesn't know becomes OTHER, or None where it may be missing."""
-    members: dict[str, Any] = {member.value: member for member in enum}
+    members: dict[str, Any] = {member.value: member for member in enum if member.value in field.values}
     other = enum.__members__.get("OTHER")
     if other is not None or optional:
         members = dict.fromkeys(field.values, other) | members
@@ -115,7 +115,7 @@ def decoder(cls: type[T], msg_type: str, begin_string: str) -> Callable[[Message
     for attribute in found:
         if attribute.kind in ("group", "texts"):
             read_entry, entry_attributes = _entry_reader(attribute, layout.groups[attribute.tag], begin_string)
-            groups[attribute.name] = _group_reader(int(attribute.tag), read_entry, entry_attributes)
+            groups[attribute.name] = _group_reader(attribute, read_entry, entry_attributes)
     decode_fields = _fields_reader(cls, found, groups)
 
     def decode(message: Message) -> T:
@@ -166,9 +166,13 @@ def _entry_reader(attribute: Attribute, group: Group, begin_string: str) -> tupl
 
 
 def _group_reader(
-    count_tag: int, read_entry: Callable[..., Any], found: list[Attribute]
+    attribute: Attribute, read_entry: Callable[..., Any], found: list[Attribute]
 ) -> Callable[[Message], tuple[Any, ...]]:
+    count_tag = int(attribute.tag)
+
     def read_group(message: Message) -> tuple[Any, ...]:
+        if attribute.required and attribute.tag not in message.fields:
+            raise KeyError(count_tag)
         entries = message.entries(count_tag)
         try:
             return tuple([read_entry(entry, message) for entry in entries])
@@ -212,7 +216,16 @@ def encoder(cls: type[msgspec.Struct], msg_type: str, begin_string: str) -> Enco
             entry_fields = attributes(attribute.entry, group.members, group.required, begin_string)
             entry_writers[attribute.name] = _writer(entry_fields, {})
     write = _writer(found, entry_writers)
-    return lambda typed: write(typed).encode("latin-1", "replace")
+
+    def encode(typed: Any) -> bytes:
+        try:
+            return write(typed).encode("latin-1", "replace")
+        except KeyError as error:
+            raise LocalProtocolError(
+                f"{begin_string} has no code for {error.args[0]!r} in MsgType(35)={msg_type}"
+            ) from None
+
+    return encode
 
 
 def _writer(found: list[Attribute], entry_writers: dict[str, Callable[[Any], str]]) -> Callable[[Any], str]:

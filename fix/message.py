@@ -72,13 +72,15 @@ class Message:
 
     def group(self, count_tag: int) -> list[dict[int, str]]:
         """The entries of a repeating group, [] if it isn't there; FieldError if its shape is broken."""
-        return [{int(tag): value for tag, value in entry.items()} for entry in self.entries(count_tag)]
+        return [{_number(tag): value for tag, value in entry.items()} for entry in self.entries(count_tag)]
 
     def entries(self, count_tag: int) -> list[dict[str, str]]:
         """`group` with tags as text.
 
         An entry begins with the group's first field; the last one ends at a field of the message's own level.
         """
+        if self.defect is not None:
+            raise self.defect
         key = str(count_tag)
         text = self.fields.get(key)
         if text is None:
@@ -104,11 +106,16 @@ class Message:
                 entry[tag] = value
             else:
                 text = f"the first field of group {count_tag} is {tag}, not {delimiter}"
-                raise FieldError(int(tag), value, reason.GROUP_FIELDS_OUT_OF_ORDER, text)
+                raise FieldError(_number(tag), value, reason.GROUP_FIELDS_OUT_OF_ORDER, text)
         if len(entries) != count:
             text = f"{count_tag}={count} but the group has {len(entries)} entries"
             raise FieldError(count_tag, str(count), reason.INCORRECT_NUM_IN_GROUP, text)
         return entries
+
+
+def _number(tag: str) -> int:
+    """0 for what is no tag; nobody has tags of ten digits."""
+    return int(tag) if tag.isdecimal() and len(tag) < 10 else 0
 
 
 def parse(raw: bytes) -> Message:
@@ -127,7 +134,7 @@ def parse(raw: bytes) -> Message:
     if not regular or not fields.keys().isdisjoint(DATA_LENGTHS):
         tags, values, defect = _split_with_data(text)
         fields = dict(zip(tags, values, strict=True))
-    if defect is None and ("" in values or not "".join(tags).isdecimal()):
+    if defect is None and ("" in values or "" in fields or not "".join(tags).isdecimal()):
         defect = _bad_field(tags, values)
     if len(fields) != len(tags):
         repeated = _repeated_field(tags, values, fields)
@@ -181,10 +188,10 @@ def _bad_field(tags: list[str], values: list[str]) -> FieldError | None:
     """The first field without a tag number or a value."""
     reason = SessionRejectReason
     for tag, value in zip(tags, values, strict=True):
-        if not tag.isdecimal():
+        if not _number(tag):
             return FieldError(0, value, reason.INVALID_TAG_NUMBER, f"{tag!r} is not a tag number")
         if not value:
-            return FieldError(int(tag), "", reason.TAG_WITHOUT_VALUE, f"tag {tag} has no value")
+            return FieldError(_number(tag), "", reason.TAG_WITHOUT_VALUE, f"tag {tag} has no value")
     return None
 
 
@@ -200,4 +207,4 @@ def _repeated_field(tags: list[str], values: list[str], fields: dict[str, str]) 
         return None
     tag = next(tag for index, tag in enumerate(tags) if tag in tags[:index])
     reason = SessionRejectReason.TAG_APPEARS_MORE_THAN_ONCE
-    return FieldError(int(tag), fields[tag], reason, f"tag {tag} appears more than once")
+    return FieldError(_number(tag), fields[tag], reason, f"tag {tag} appears more than once")

@@ -13,16 +13,18 @@ NS_PER_S = 1_000_000_000
 _PX_POWERS = {0: 10_000, 1: 1_000, 2: 100, 3: 10, 4: 1}  # by number of decimals
 _NS_POWERS = {3: 1_000_000, 6: 1_000, 9: 1}
 _CENTS = {cents * 100: f"{cents:02d}" for cents in range(100)}  # text of a fraction of PX_SCALE
+_MAX_DIGITS = 15  # of any number: what is larger is no quantity or price, and would not fit the 64 bits of the journal
 _MILLIS = [f".{millis:03d}" for millis in range(1000)]
 
 
 def read_int(text: str) -> int:
     """An int such as "30" or "-1". FIX allows leading zeros but no plus sign, blanks or underscores."""
-    if text.isdecimal():  # of latin-1 only 0-9 are decimal
-        return int(text)
-    if text[:1] == "-" and text[1:].isdecimal():
-        return int(text)
-    raise ValueError("not an integer")
+    digits = text[1:] if text[:1] == "-" else text
+    if not digits.isdecimal():  # of latin-1 only 0-9 are decimal
+        raise ValueError("not an integer")
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"more than {_MAX_DIGITS} digits")
+    return int(text)
 
 
 def read_px(text: str) -> int:
@@ -30,6 +32,8 @@ def read_px(text: str) -> int:
     whole, _, fraction = text.partition(".")
     digits = whole + fraction
     power = _PX_POWERS.get(len(fraction))
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"more than {_MAX_DIGITS} digits")
     if power is not None and digits.isdecimal():
         return int(digits) * power
     return px_from_text(text)
@@ -37,6 +41,8 @@ def read_px(text: str) -> int:
 
 def read_qty(text: str) -> int:
     """Whole shares; "300" and "300.0" are the same."""
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"more than {_MAX_DIGITS} digits")
     if text.isdecimal():
         return int(text)
     qty = qty_from_text(text)
@@ -78,6 +84,8 @@ def _seconds_ns(text: str) -> int:
     if not "".join(parts).isdecimal():
         raise ValueError("not a UTC timestamp")
     year, month, day, hour, minute, second = map(int, parts)
+    if not 1970 <= year < 2262:  # ns beyond that do not fit 64 bits
+        raise ValueError(f"year {year} is out of range")
     leap = second == 60
     moment = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=UTC)
     return (int(moment.timestamp()) + leap) * NS_PER_S
