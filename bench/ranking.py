@@ -31,7 +31,8 @@ def figures() -> list[dict[str, str | float]]:
     with TemporaryDirectory() as registry:
         place = Path(registry) / register(Path(registry), train(_children(), TrainingConfig()), created_ns=0)
         model = OnnxModel.load(place, "bench")
-        booster = xgboost.Booster({"nthread": 1}, model_file=place / NATIVE_FILE)
+        booster = xgboost.Booster(model_file=place / NATIVE_FILE)
+        booster.set_param({"nthread": 1})  # more threads only get in each other's way on so few rows
     decisions = cycle(np.random.default_rng(1).normal(size=(64, VENUES, FEATURES)).astype(np.float32))
     horizons_ns = np.array([0, 0, 0, *[10 * _SECOND] * (VENUES - 3)], dtype=np.int64)
     served, native = _turns(

@@ -249,7 +249,7 @@ class OnnxModel:
         import xgboost  # only here: serving doesn't need it, and it is a second of start-up
 
         try:
-            booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(native))
+            booster = xgboost.Booster(model_file=bytearray(native))
             probe = _probe(msgspec.json.decode(booster.save_raw("json")), len(self.metadata.feature_names))
             margins = booster.inplace_predict(probe, predict_type="margin").reshape(len(probe), -1)
         except (xgboost.core.XGBoostError, ValueError) as error:
