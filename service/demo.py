@@ -118,9 +118,7 @@ def _conclude(
 
 def _model(models: Path, seed: int, console: Console) -> tuple[TrainingRecord, str]:
     """The champion; trained now if there is none that the daemon would take."""
-    config = daemon_config()
-    config = msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, directory=str(models)))
-    model, text = load_model(config)
+    model, text = load_model(daemon_config(), models)
     if model.model_id == "prior":
         console.print(f"{text}. First the router learns from simulated orders, in virtual time.", highlight=False)
         trained = bootstrap(models, TRAINING_PARENTS, seed, console)

@@ -8,6 +8,7 @@ at each logon, since yesterday's book is worth nothing.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from domain.facts import MessageSent, SessionAdvanced, SessionReset
 from fix.endpoint import Link
@@ -30,6 +31,13 @@ from fix.store import MemoryStore
 from service.config import ServiceConfig
 
 EMS_PORT = "ems"
+
+
+class Notice(NamedTuple):
+    """Something about a connection that changes no order, for the log."""
+
+    event: str  # "refused", "session_ended", "garbled", "no_market_data"
+    text: str
 
 
 class PeerKind(Enum):
@@ -66,7 +74,7 @@ class Links:
         self._by_link: dict[Link, Peer] = {}
         self._touched: dict[int, Peer] = {}
         self._closes: list[Link] = []
-        self.refusals: list[str] = []  # links closed and bytes dropped, in words for the log
+        self._notices: list[Notice] = []
         for client in config.clients:
             settings = SessionConfig(
                 begin_string=client.begin_string,
@@ -150,7 +158,7 @@ class Links:
 
     def _refuse(self, link: Link, text: str) -> None:
         self._closes.append(link)
-        self.refusals.append(text)
+        self.notice("refused", text)
 
     def timer(self, now_ns: int) -> list[Peer]:
         """The peers whose sessions had something to do."""
@@ -197,9 +205,10 @@ class Links:
                     yield event
                 case Disconnect(text=text):
                     if peer.link is not None:
-                        self._refuse(peer.link, f"{peer.session.name}: {text}")
+                        self._closes.append(peer.link)
+                        self.notice("session_ended", f"{peer.session.name}: {text}")
                 case Garbled(text=text):
-                    self.refusals.append(f"{peer.session.name}: garbled: {text}")
+                    self.notice("garbled", f"{peer.session.name}: {text}")
 
     def send(self, peer: Peer, message: object, now_ns: int) -> Outgoing:
         self._touched[id(peer)] = peer
@@ -230,9 +239,12 @@ class Links:
         closes, self._closes = self._closes, []
         return writes, closes, advances
 
-    def take_refusals(self) -> list[str]:
-        refusals, self.refusals = self.refusals, []
-        return refusals
+    def notice(self, event: str, text: str) -> None:
+        self._notices.append(Notice(event, text))
+
+    def take_notices(self) -> list[Notice]:
+        notices, self._notices = self._notices, []
+        return notices
 
     # --- recovery ---
 

@@ -175,7 +175,7 @@ class Node:
                     for update in feed.to_updates(message, peer.name, now_ns):
                         self.market.apply(update, now_ns)
                     if message.msg_type == MARKET_DATA_REQUEST_REJECT:
-                        self.links.refusals.append(f"{peer.name} sends no market data: {message.get(TEXT)}")
+                        self.links.notice("no_market_data", f"{peer.name}: {message.get(TEXT)}")
                 case PeerKind.VENUE:
                     self._record_received(peer, message, now_ns)
                     self._handle_venue_message(peer, message, now_ns)
