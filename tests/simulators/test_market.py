@@ -144,6 +144,22 @@ def test_trade_signs_persist_and_waiting_costs():
     assert sum(responses) / len(responses) > 0.05
 
 
+def test_the_price_drifts_with_the_pressure_and_moves_as_much_as_configured():
+    config = SymbolConfig(symbol="SOLO", start_px=100_0000, daily_volatility=0.02)
+    with_pressure, variance, seconds = 0.0, 0.0, 0.0
+    for seed in range(20):
+        latent = Latent(config, Random(seed), 0)
+        for _ in range(2000):
+            before_px, before_ns, pressure = latent.value_px, latent.next_ns, latent.pressure
+            latent.step(latent.next_ns)
+            move = latent.value_px / before_px - 1.0
+            with_pressure += move * pressure
+            variance += move * move
+            seconds += (latent.next_ns - before_ns) / 1e9
+    assert with_pressure > 0
+    assert 0.8 < (variance / seconds * 6.5 * 3600) ** 0.5 / 0.02 < 1.25
+
+
 @pytest.mark.parametrize("pressure", [1.0, -1.0])
 def test_takers_go_with_the_pressure(pressure):
     events: list = []
@@ -224,8 +240,10 @@ def test_ids_never_come_back_after_a_restart():
         events = market.submit("ARGO", order(1, Side.BUY, 5000, book.asks.depth()[-1][0], symbol="ALFA"), now_ns)
         return {event.exec_id for _, _, event in events if isinstance(event, Traded)}
 
-    assert ids(first, START_NS)
-    assert ids(first, START_NS).isdisjoint(ids(again, START_NS + SECOND_NS))
+    before, after = ids(first, START_NS), ids(again, START_NS + SECOND_NS)
+    assert before
+    assert after
+    assert before.isdisjoint(after)
 
 
 def test_the_default_config_is_what_everybody_expects():
