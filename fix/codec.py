@@ -214,22 +214,18 @@ def encoder(cls: type[msgspec.Struct], msg_type: str, begin_string: str) -> Enco
         elif attribute.entry is not None:
             group = layout.groups[attribute.tag]
             entry_fields = attributes(attribute.entry, group.members, group.required, begin_string)
-            entry_writers[attribute.name] = _writer(entry_fields, {})
-    write = _writer(found, entry_writers)
-
-    def encode(typed: Any) -> bytes:
-        try:
-            return write(typed).encode("latin-1", "replace")
-        except KeyError as error:
-            raise LocalProtocolError(
-                f"{begin_string} has no code for {error.args[0]!r} in MsgType(35)={msg_type}"
-            ) from None
-
-    return encode
+            entry_writers[attribute.name] = _writer(entry_fields, {}, "text")
+    write: Encoder = _writer(found, entry_writers, 'text.encode("latin-1", "replace")')
+    return write
 
 
-def _writer(found: list[Attribute], entry_writers: dict[str, Callable[[Any], str]]) -> Callable[[Any], str]:
-    """struct -> "tag=value|tag=value|": what is required, what else is sent, groups; each in the version's order."""
+def _writer(
+    found: list[Attribute], entry_writers: dict[str, Callable[[Any], str]], result: str
+) -> Callable[[Any], Any]:
+    """struct -> "tag=value|tag=value|": what is required, what else is sent, groups; each in the version's order.
+
+    `result`: what to return, in terms of that `text`.
+    """
     names: dict[str, Any] = {"px": write_px, "ns": write_timestamp, "refuse": lambda m: _refuse(found, m)}
     always, sometimes, groups = [], [], []
     for attribute in found:
@@ -250,7 +246,7 @@ def _writer(found: list[Attribute], entry_writers: dict[str, Callable[[Any], str
         # Only a text can bring a SOH of its own, only a required one can be empty.
         f"if text.count('\\x01') != count or not ({full or True}): refuse(m)",
         *groups,
-        "return text",
+        f"return {result}",
     ]
     return _compiled("def write(m):\n " + "\n ".join(lines), names)
 
@@ -258,13 +254,19 @@ def _writer(found: list[Attribute], entry_writers: dict[str, Callable[[Any], str
 def _written(attribute: Attribute, value: str, names: dict[str, Any]) -> str:
     if attribute.kind in ("px", "ns"):
         return f"{attribute.kind}({value})"
-    if attribute.enum is not None and not attribute.values.issuperset(attribute.enum):
-        # The version knows fewer values than we do: the others are sent as its most general one, where it has one.
+    if attribute.enum is not None:
+        # The version may know fewer values than we do: the others are sent as its most general one, where it has one.
         general = attribute.enum.__members__.get("BROKER_OPTION")
         sendable = {member: member if member.value in attribute.values else general for member in attribute.enum}
-        names[f"code_{attribute.name}"] = {member: code.value for member, code in sendable.items() if code is not None}
+        codes = {member: code.value for member, code in sendable.items() if code is not None}
+        names[f"code_{attribute.name}"] = _Codes(codes)
         return f"code_{attribute.name}[{value}]"
     return value
+
+
+class _Codes(dict[StrEnum, str]):
+    def __missing__(self, member: StrEnum) -> str:
+        raise LocalProtocolError(f"the FIX version has no code for {member!r}")
 
 
 def _refuse(found: list[Attribute], typed: Any) -> None:

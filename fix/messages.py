@@ -88,7 +88,6 @@ class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, gc=False):
     handl_inst: str = "1"
     min_qty: int = 0
     exec_inst: str = ""
-    quote_id: str = ""
     ex_destination: str = ""
     max_floor: int = 0
     effective_time_ns: int = 0
@@ -247,25 +246,31 @@ _encoders: dict[tuple[str, type[Typed]], Encoder] = {}
 
 def decode(message: Message) -> Typed:
     """The typed form; FieldError for a missing or bad field, UnsupportedMessageType where there is no such form."""
-    key = (message.begin_string, message.msg_type)
-    decode_fields = _decoders.get(key)
-    if decode_fields is None:
-        cls = BY_MSG_TYPE.get(message.msg_type)
-        if cls is None:
-            raise UnsupportedMessageType(message.msg_type)
-        decode_fields = _decoders[key] = decoder(cls, message.msg_type, message.begin_string)
+    decode_fields = _decoders.get((message.begin_string, message.msg_type)) or _decoder(message)
     return decode_fields(message)
 
 
 def encode(typed: Typed, begin_string: str) -> bytes:
-    """The fields after the header, each ended by SOH; LocalProtocolError if a text holds SOH or a field is empty."""
-    key = (begin_string, type(typed))
-    encode_fields = _encoders.get(key)
-    if encode_fields is None:
-        encode_fields = _encoders[key] = encoder(type(typed), typed.MSG_TYPE, begin_string)
-    if begin_string == "FIX.4.2" and isinstance(typed, ExecutionReport):
-        typed = _as_fix42(typed)
+    """The fields after the header, each ended by SOH; LocalProtocolError for what the version can't say."""
+    encode_fields = _encoders.get((begin_string, type(typed))) or _encoder(type(typed), begin_string)
     return encode_fields(typed)
+
+
+def _decoder(message: Message) -> Callable[[Message], Typed]:
+    cls = BY_MSG_TYPE.get(message.msg_type)
+    if cls is None:
+        raise UnsupportedMessageType(message.msg_type)
+    made = _decoders[message.begin_string, message.msg_type] = decoder(cls, message.msg_type, message.begin_string)
+    return made
+
+
+def _encoder(cls: type[Typed], begin_string: str) -> Encoder:
+    made = encoder(cls, cls.MSG_TYPE, begin_string)
+    if cls is ExecutionReport and begin_string == "FIX.4.2":
+        _encoders[begin_string, cls] = lambda report: made(_as_fix42(report))
+    else:
+        _encoders[begin_string, cls] = made
+    return _encoders[begin_string, cls]
 
 
 # FIX.4.2 says with ExecTransType(20) what FIX.4.4 says with ExecType(150).

@@ -93,10 +93,8 @@ def _seconds_ns(text: str) -> int:
 
 def write_px(px: int) -> str:
     """The same text as domain.prices.px_to_text, with the usual case (whole cents) first."""
-    if px >= 0:
-        whole, fraction = divmod(px, PX_SCALE)
-        if fraction in _CENTS:
-            return f"{whole}.{_CENTS[fraction]}"
+    if px >= 0 and (cents := _CENTS.get(px % PX_SCALE)):
+        return f"{px // PX_SCALE}.{cents}"
     return px_to_text(px)
 
 
