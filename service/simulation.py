@@ -69,13 +69,25 @@ class Simulation:
         self.world.add("exchange", self.exchange)
         self.world.add("node", self.endpoint)
         self.world.perform(self.endpoint.start(start_ns))
-        for venue in config.venues:
-            if venue.enabled:
-                for port in (venue.name, market_data_port(venue.name)):
-                    self.world.connect("node", port, "exchange", venue.name, NETWORK_NS)
+        self.links: dict[str, int] = {}  # the last connection of each, to cut it
+        self._venue_of_port = {
+            port: venue.name
+            for venue in config.venues
+            if venue.enabled
+            for port in (venue.name, market_data_port(venue.name))
+        }
+        for port in self._venue_of_port:
+            self.connect(port)
         for name, client in ems.items():
             self.world.add(name, client)
-            self.world.connect(name, name, "node", EMS_PORT, NETWORK_NS)
+            self.connect(name)
+
+    def connect(self, name: str) -> None:
+        """Connects an EMS to the node, or the node to a venue by the name of its port; anew, after a cut."""
+        if name in self.ems:
+            self.links[name] = self.world.connect(name, name, "node", EMS_PORT, NETWORK_NS)
+        else:
+            self.links[name] = self.world.connect("node", name, "exchange", self._venue_of_port[name], NETWORK_NS)
 
     @property
     def facts(self) -> list[AnyFact]:
