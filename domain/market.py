@@ -10,6 +10,8 @@ import msgspec
 
 from domain.fields import Side
 
+REFERENCE_MAX_AGE_NS = 10_000_000_000  # a mid older than this is no reference price any more
+
 # Half-lives of the running statistics of a symbol. Short enough to follow a change of regime within a minute, long
 # enough that a single print does not decide.
 FLOW_HALF_LIFE_NS = 10_000_000_000
@@ -127,6 +129,8 @@ class SymbolView:
         self.tape_qty = 0  # all prints since the view began
         self.tape_notional_px = 0  # sum of px * qty of those
         self.updated_ns = 0
+        self._last_mid2_px = 0  # the mid before the last change, which lasted until `_last_mid_ns`
+        self._last_mid_ns = 0
         self._flow_qty = 0.0
         self._flow_ns = 0
         self._variance_bps2 = 0.0  # per second
@@ -137,6 +141,10 @@ class SymbolView:
     def mid2_px(self) -> int:
         """Twice the midpoint (so that it stays an integer); 0 unless both sides are there."""
         return self.bid_px + self.ask_px if self.bid_px and self.ask_px else 0
+
+    def reference_mid2_px(self, now_ns: int) -> int:
+        """Twice the last midpoint, also while one side is empty for a moment; 0 if it is older than the maximum age."""
+        return self.mid2_px or (self._last_mid2_px if now_ns - self._last_mid_ns <= REFERENCE_MAX_AGE_NS else 0)
 
     @property
     def mid_px(self) -> float:
@@ -198,6 +206,8 @@ class SymbolView:
             elif px and px == ask_px:
                 ask_qty += book.asks[px]
         moved = bid_px != self.bid_px or ask_px != self.ask_px
+        if moved and self.mid2_px:
+            self._last_mid2_px, self._last_mid_ns = self.mid2_px, now_ns
         self.bid_px, self.bid_qty, self.ask_px, self.ask_qty = bid_px, bid_qty, ask_px, ask_qty
         if moved and self.mid2_px:
             self._observe_mid(now_ns)

@@ -12,8 +12,9 @@ A child's life is watched from its submission to its horizon. The rules, in the 
       expired it, its connection was lost, or       is no miss
       it is still open
 
-A fill after the horizon (it crossed our cancel on the wire) counts as a fill at the horizon, because the shares were
-ours by choosing this candidate. Censoring is taken to be independent of the fill given the features.
+A fill after the horizon that crossed our cancel on the wire counts as a fill at the horizon, because the shares were
+ours by choosing this candidate. A child that was left to rest beyond its horizon was a miss by then, whatever follows.
+Censoring is taken to be independent of the fill given the features.
 """
 
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ from domain.facts import (
     EpochStarted,
 )
 
+# A cancel this much after the horizon did not end the child there: it had been left to rest.
+LATE_NS = 1_000_000_000
 # A decision's children leave with it, so only the last few decisions are looked up.
 _DECISIONS_KEPT = 1_000
 
@@ -71,6 +74,7 @@ class ChildLife:
         self.filled_qty = 0
         self._first_fill_ns = 0
         self._cancel_asked = False
+        self._rested_on = False
         self._uncertain_ns = 0
         self._ended: ChildRejected | ChildCanceled | ChildExpired | None = None
 
@@ -78,15 +82,23 @@ class ChildLife:
         match fact:
             case ChildFilled():
                 self.filled_qty += fact.last_qty
-                self._first_fill_ns = self._first_fill_ns or fact.at_ns
+                if not self._first_fill_ns and not self._has_rested_on(fact.at_ns):
+                    self._first_fill_ns = fact.at_ns
             case ChildCancelRequested():
                 self._cancel_asked = True
+                self._rested_on = fact.at_ns - self.submitted.at_ns > self.submitted.horizon_ns + LATE_NS
             case ChildCancelRejected():
                 self._cancel_asked = False
             case ChildUncertain():
                 self._uncertain_ns = self._uncertain_ns or fact.at_ns
             case ChildRejected() | ChildCanceled() | ChildExpired():
                 self._ended = self._ended or fact
+
+    def _has_rested_on(self, at_ns: int) -> bool:
+        """Whether it was beyond its horizon by then and had been left there on purpose."""
+        horizon_ns = self.submitted.horizon_ns
+        is_late = horizon_ns > 0 and at_ns - self.submitted.at_ns > horizon_ns
+        return self._rested_on or (is_late and not self._cancel_asked and not self._uncertain_ns)
 
     def label(self, last_ns: int) -> Label:
         """Its label as of `last_ns`, the time of the last fact, by the rules above."""

@@ -94,7 +94,7 @@ class Engine:
             reject = check_parent(
                 command,
                 instrument=self.routing.instruments.get(command.symbol),
-                reference_mid2_px=view.mid2_px,
+                reference_mid2_px=view.reference_mid2_px(now_ns),
                 now_ns=now_ns,
                 limits=self.routing.limits,
                 exposure=state.exposure,
@@ -137,7 +137,7 @@ class Engine:
             time_in_force=command.time_in_force,
             strategy=command.strategy,
             params=params,
-            arrival_mid2_px=view.mid2_px,
+            arrival_mid2_px=view.reference_mid2_px(now_ns),
             tape_qty=view.tape_qty,
             tape_notional_px=view.tape_notional_px,
         )
@@ -164,7 +164,7 @@ class Engine:
                 command,
                 parent,
                 instrument=self.routing.instruments.get(accepted.symbol),
-                reference_mid2_px=self.market.symbol(accepted.symbol).mid2_px,
+                reference_mid2_px=self.market.symbol(accepted.symbol).reference_mid2_px(now_ns),
                 now_ns=now_ns,
                 limits=self.routing.limits,
                 exposure=self.state.exposure,

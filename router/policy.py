@@ -21,22 +21,27 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_children_per_decision: Quantity = 6
     min_child_qty: Quantity = 100  # a smaller child costs more in messages and signals than it brings
     max_child_qty: Quantity = 5_000
-    max_passive_share: Share = 0.5  # of what rests of a slice, at one venue, as long as others can share it
+    max_passive_share: Share = 0.4  # of what rests of a slice, at one venue, as long as others can share it
     max_dark_share: Share = 0.5  # of a slice, in all dark venues together
     max_dealer_share: Share = 0.5  # of a slice, from all dealers together
     dark_min_qty: Quantity = 100  # MinQty(110) of midpoint pegs, against being found by small orders
     take_limit_ticks: Annotated[int, msgspec.Meta(ge=0)] = 5  # how far through the best price a take may go
     min_rest_ms: Quantity = 1_000  # how long a passive child rests at urgency 1
     max_rest_ms: Quantity = 5_000  # and at urgency 0
+    # At urgency 0 in the dark, where an order follows the midpoint and shows nothing: waiting there costs less.
+    max_dark_rest_ms: Quantity = 15_000
     quote_margin_ms: Milliseconds = 5  # a dealer's quote that expires sooner can't be reached in time
     exploration: Share = 0.0  # probability that a candidate drawn at random goes first, so that training sees others
 
     def __post_init__(self) -> None:
         if self.min_rest_ms > self.max_rest_ms:
             raise ValueError(f"min_rest_ms {self.min_rest_ms} exceeds max_rest_ms {self.max_rest_ms}")
+        if self.min_rest_ms > self.max_dark_rest_ms:
+            raise ValueError(f"min_rest_ms {self.min_rest_ms} exceeds max_dark_rest_ms {self.max_dark_rest_ms}")
         if self.min_child_qty > self.max_child_qty:
             raise ValueError(f"min_child_qty {self.min_child_qty} exceeds max_child_qty {self.max_child_qty}")
 
-    def rest_ns(self, urgency: float) -> int:
+    def rest_ns(self, urgency: float, *, dark: bool = False) -> int:
         """How long a passive child of a slice with this urgency (0..1) may rest."""
-        return int(self.max_rest_ms - (self.max_rest_ms - self.min_rest_ms) * urgency) * 1_000_000
+        longest_ms = self.max_dark_rest_ms if dark else self.max_rest_ms
+        return int(longest_ms - (longest_ms - self.min_rest_ms) * urgency) * 1_000_000

@@ -125,7 +125,7 @@ class Routing:
             client=parent.accepted.client,
             strategy=parent.accepted.strategy,
             instrument=self.instruments.get(child.symbol),
-            reference_mid2_px=view.mid2_px,
+            reference_mid2_px=view.reference_mid2_px(now_ns),
             limits=self.limits,
             exposure=state.exposure,
             rate=state.rate,

@@ -11,6 +11,7 @@ from domain.fields import Action, OrdStatus, Side
 from domain.orders import ChildOrder
 
 PRIOR_COUNT = 5  # what is assumed counts like this many observed outcomes
+MARKOUT_PRIOR_COUNT = 50  # a single markout is mostly noise: some bps around a mean of some tenths
 MEMORY = 72  # each further outcome weighs 1/72: half of the weight lies on the last 50
 MARKOUT_NS = 1_000_000_000  # a fill is marked out against the mid of our first fill in the symbol this much later,
 MARKOUT_MAX_NS = 60_000_000_000  # if that came soon enough to have anything to do with it
@@ -39,7 +40,7 @@ class Outcomes:
             self._fills += 1
 
     def apply_markout(self, markout_bps: float) -> None:
-        self.markout_bps += (markout_bps - self.markout_bps) * _step(self._markouts)
+        self.markout_bps += (markout_bps - self.markout_bps) * _step(self._markouts, MARKOUT_PRIOR_COUNT)
         self._markouts += 1
 
 
@@ -118,5 +119,5 @@ class VenueStatistics:
         unmarked.append((order, fact))
 
 
-def _step(count: int) -> float:
-    return 1.0 / min(count + PRIOR_COUNT + 1, MEMORY)
+def _step(count: int, prior_count: int = PRIOR_COUNT) -> float:
+    return 1.0 / min(count + prior_count + 1, MEMORY)

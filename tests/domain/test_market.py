@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from domain.fields import Side
 from domain.market import (
     FLOW_HALF_LIFE_NS,
+    REFERENCE_MAX_AGE_NS,
     BookSnapshot,
     DealerQuoted,
     LevelChange,
@@ -25,6 +26,16 @@ def test_best_bid_and_offer_over_venues() -> None:
     assert (view.ask_px, view.ask_qty) == (103, 9)
     view.forget_venue("BRIG", 4)
     assert (view.bid_px, view.bid_qty, view.ask_px, view.mid2_px) == (100, 5, 0, 0)
+
+
+def test_the_reference_outlives_an_empty_side_for_some_seconds_only() -> None:
+    view = SymbolView("ALFA")
+    assert view.reference_mid2_px(0) == 0
+    view.apply(BookSnapshot("ARGO", "ALFA", ((100, 5),), ((102, 3),)), 1)
+    view.apply(LevelChange("ARGO", "ALFA", Side.SELL, 102, 0), 10)
+    assert (view.mid2_px, view.reference_mid2_px(11)) == (0, 202)
+    assert view.reference_mid2_px(10 + REFERENCE_MAX_AGE_NS) == 202
+    assert view.reference_mid2_px(11 + REFERENCE_MAX_AGE_NS) == 0
 
 
 def test_tape_and_signed_flow() -> None:

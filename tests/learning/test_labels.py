@@ -69,6 +69,8 @@ LIVES = {
     "rested to its horizon": (10, [asked(10, "horizon"), canceled(10.01)], (10, False, True, 10)),
     "filled while the cancel was under way": (10, [asked(10, "horizon"), fill(10.02)], (10, True, True, 10)),
     "filled after it was canceled": (10, [asked(10, "horizon"), canceled(10.01), fill(11)], (10, True, True, 10)),
+    "left to rest, then filled": (10, [acknowledged(0.1), fill(40)], (10, False, True, 10)),
+    "left to rest, filled while canceled": (10, [asked(60, "parent_cancel"), fill(60.1)], (10, False, True, 10)),
     "client canceled early": (10, [asked(3, "parent_cancel"), canceled(3.5)], (3.5, False, False, 3.5)),
     "repriced early": (10, [asked(2, "reprice"), canceled(2)], (2, False, False, 2)),
     "cancel refused, then filled": (10, [asked(3, "reprice"), cancel_rejected(3), fill(3)], (3, True, True, 3)),

@@ -14,7 +14,7 @@ from router.strategies import Slice
 from tests.router.markets import INSTRUMENT, NOW_NS, VENUES, markets
 
 REST_NS = 1_000_000_000
-POLICY = ExecutionPolicy(min_child_qty=100, max_child_qty=5_000)
+POLICY = ExecutionPolicy(min_child_qty=100, max_child_qty=5_000, max_passive_share=0.5)
 CALM, URGENT = Slice(1_000, 0.0, True), Slice(1_000, 1.0, True)
 
 
@@ -86,7 +86,7 @@ CASES = [
     (
         "the dark gets its share of the slice and no more",
         [(peg("DARK1"), 1.0), (peg("DARK2"), 2.0), (take("LIT1", 600), 3.0)],
-        {"policy": ExecutionPolicy(max_dark_share=0.6)},
+        {"policy": ExecutionPolicy(max_dark_share=0.6, max_passive_share=0.5)},
         [(500, ""), (100, ""), (400, "")],
     ),
     (
@@ -122,13 +122,13 @@ CASES = [
     (
         "no child is larger than the policy says",
         [(post("LIT1"), 1.0), (take("LIT1", 1_000), 2.0)],
-        {"policy": ExecutionPolicy(max_child_qty=300)},
+        {"policy": ExecutionPolicy(max_child_qty=300, max_passive_share=0.5)},
         [(300, ""), (300, "")],
     ),
     (
         "no more children than the policy says",
         [(take("LIT1"), 1.0), (take("LIT2"), 2.0), (take("LIT3"), 3.0)],
-        {"policy": ExecutionPolicy(max_children_per_decision=2)},
+        {"policy": ExecutionPolicy(max_children_per_decision=2, max_passive_share=0.5)},
         [(200, ""), (200, ""), (0, "policy: max_children_per_decision 2")],
     ),
     (
@@ -165,7 +165,7 @@ def test_allocation(what, costs, asked, expected):
     assert [a.propensity for a in allocations] == [1.0 if qty else 0.0 for qty, _ in expected]
 
 
-EXPLORING = ExecutionPolicy(exploration=0.3)
+EXPLORING = ExecutionPolicy(exploration=0.3, max_passive_share=0.5)
 THREE = [(take("LIT1", 1_000), 1.0), (take("LIT2", 1_000), 2.0), (take("LIT3", 1_000), 3.0)]
 
 

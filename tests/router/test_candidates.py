@@ -83,6 +83,11 @@ CASES = [
         [("LIT1", "take", 10_005, 1_200), ("LIT2", "take", 10_005, 100), ("DEAL", "take_quote", 10_004, 1_000)],
     ),
     (
+        "the policy bounds a sell too",
+        {"side": SELL, "wanted": Slice(2_000, 1.0, False), "policy": ExecutionPolicy(take_limit_ticks=1)},
+        [("LIT1", "take", 9_999, 800), ("LIT2", "take", 9_999, 100), ("DEAL", "take_quote", 9_999, 1_000)],
+    ),
+    (
         "the limit of a sell is kept",
         {"side": SELL, "limit": 10_001, "wanted": URGENT},
         [
@@ -223,7 +228,7 @@ def test_a_peg_asks_for_no_more_than_the_slice_as_minimum(qty, min_qty):
     venues = {"DARK": VENUES["DARK"]}
     found = candidates(BUY, 0, Slice(qty, 0.0, True), usual(), venues, INSTRUMENT, POLICY, NOW_NS)
     assert found == [
-        Candidate("DARK", VenueKind.DARK, Action.MID_PEG, 10_003 * TICK_PX, qty, min_qty, "", 5_000_000_000)
+        Candidate("DARK", VenueKind.DARK, Action.MID_PEG, 10_003 * TICK_PX, qty, min_qty, "", 15_000_000_000)
     ]
 
 

@@ -5,7 +5,15 @@ import pytest
 from domain.facts import ChildCanceled, ChildCancelRequested, ChildFilled, ChildRejected, ChildSubmitted
 from domain.fields import Action, LastLiquidityInd, OrdRejReason, Side
 from domain.orders import ChildOrder
-from router.statistics import ASSUMED, MARKOUT_MAX_NS, MARKOUT_NS, MEMORY, PRIOR_COUNT, VenueStatistics
+from router.statistics import (
+    ASSUMED,
+    MARKOUT_MAX_NS,
+    MARKOUT_NS,
+    MARKOUT_PRIOR_COUNT,
+    MEMORY,
+    PRIOR_COUNT,
+    VenueStatistics,
+)
 
 
 class Desk:
@@ -49,8 +57,8 @@ class Desk:
 FILL_RATE, FILLED_FRACTION, REJECT_RATE, MARKOUT_BPS = ASSUMED[Action.POST]
 
 
-def after_one(assumed, outcome):
-    return assumed + (outcome - assumed) / (PRIOR_COUNT + 1)
+def after_one(assumed, outcome, prior_count=PRIOR_COUNT):
+    return assumed + (outcome - assumed) / (prior_count + 1)
 
 
 OUTCOMES = [
@@ -147,7 +155,9 @@ def test_a_fill_is_marked_out_against_the_mid_of_a_later_one(side, mid2_px, late
     desk.fill(desk.submit(side=side), 100, MARKOUT_MAX_NS, mid2_px)
     desk.fill(desk.submit(venue="LIT2"), 100, MARKOUT_MAX_NS + after_ns, later_mid2_px)
     found = desk.statistics.of("LIT1", Action.POST).markout_bps
-    assert found == pytest.approx(MARKOUT_BPS if markout_bps is None else after_one(MARKOUT_BPS, markout_bps))
+    assert found == pytest.approx(
+        MARKOUT_BPS if markout_bps is None else after_one(MARKOUT_BPS, markout_bps, MARKOUT_PRIOR_COUNT)
+    )
     assert desk.statistics.of("LIT2", Action.POST).markout_bps == MARKOUT_BPS
 
 
@@ -155,6 +165,6 @@ def test_markouts_are_averaged():
     desk = Desk()
     for number, mid2_px in enumerate((2_000_000, 1_999_800, 1_999_800)):
         desk.fill(desk.submit(), 100, number * MARKOUT_NS, mid2_px)
-    first = after_one(MARKOUT_BPS, 1.0)
-    expected = first + (0.0 - first) / (PRIOR_COUNT + 2)
+    first = after_one(MARKOUT_BPS, 1.0, MARKOUT_PRIOR_COUNT)
+    expected = first + (0.0 - first) / (MARKOUT_PRIOR_COUNT + 2)
     assert desk.statistics.of("LIT1", Action.POST).markout_bps == pytest.approx(expected)
