@@ -8,18 +8,19 @@ so that training sees what the ranking would never choose, with the probability 
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
 
-from domain.fields import Action, VenueKind
-from router.candidates import Candidate
+import msgspec
+
+from router.candidates import DARK, DEALER, IMPROVE, LIT, POST, Candidate
 from router.policy import ExecutionPolicy
 from router.scoring import Score
 from router.strategies import Slice
 
+_POSTS = (POST, IMPROVE)
 _MASK = (1 << 64) - 1
 
 
-class Allocation(NamedTuple):
+class Allocation(msgspec.Struct, frozen=True, gc=False):
     qty: int
     propensity: float  # probability that the candidate was chosen at all
     note: str  # why it got nothing, "" where it got something
@@ -77,9 +78,9 @@ class _Filling:
         self.left_qty = wanted.qty - self.odd_qty
         self.min_qty = min(policy.min_child_qty, wanted.qty - self.odd_qty)
         self.kind_left_qty = {
-            VenueKind.LIT: wanted.qty,
-            VenueKind.DARK: int(policy.max_dark_share * wanted.qty),
-            VenueKind.DEALER: int(policy.max_dealer_share * wanted.qty),
+            LIT: wanted.qty,
+            DARK: int(policy.max_dark_share * wanted.qty),
+            DEALER: int(policy.max_dealer_share * wanted.qty),
         }
         self.qtys = [0] * len(candidates)
         self.notes = [""] * len(candidates)
@@ -105,7 +106,7 @@ class _Filling:
         needed_qty += -needed_qty % self.lot_qty
         if self.children == self.policy.max_children_per_decision:
             self.notes[index] = f"policy: max_children_per_decision {self.children}"
-        elif candidate.venue in self.posted and candidate.action in (Action.POST, Action.IMPROVE):
+        elif candidate.venue in self.posted and candidate.action in _POSTS:
             other = self.candidates[self.posted[candidate.venue]]
             self.notes[index] = f"{other.action} rests at {other.venue} already"
         elif self._room(index) < needed_qty:
@@ -113,7 +114,7 @@ class _Filling:
         else:
             self._give(index, max(share_qty, needed_qty))
             self.children += 1
-            if candidate.action in (Action.POST, Action.IMPROVE):
+            if candidate.action in _POSTS:
                 self.posted[candidate.venue] = index
 
     def _give(self, index: int, qty: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from domain.fields import Action, Side
 from domain.instruments import Instrument, VenueTerms
 from domain.market import SymbolView
-from router.candidates import Candidate
+from router.candidates import MID_PEG, TAKE, TAKE_QUOTE, Candidate
 from router.statistics import VenueStatistics
 from router.strategies import Slice
 
@@ -95,6 +95,7 @@ def features(
     log_near, log_far = log1p(near_qty / lot_qty), log1p(far_qty / lot_qty)
     values: list[float] = []
     seen = ""
+    outcomes_of = statistics.of
     for candidate in candidates:
         venue, action, px = candidate.venue, candidate.action, candidate.px
         if venue != seen:  # candidates of a venue come together
@@ -108,17 +109,17 @@ def features(
                 venue_far_px = book.best_ask_px if is_buy else book.best_bid_px
                 venue_near_log, venue_far_log = (bid_log, ask_log) if is_buy else (ask_log, bid_log)
                 age_s = (now_ns - book.updated_ns) / 1e9
-        outcomes = statistics.of(venue, action)
+        outcomes = outcomes_of(venue, action)
         qty = min(wanted.qty, candidate.max_qty)
         queue_qty = against_qty = candidate.queue_ahead_qty
         aggression_ticks = sign * (px - mid_px) / tick_px
         left_s = 0.0
-        if action is Action.TAKE:
+        if action is TAKE:
             at_best, against_qty, fill_prior = venue_far_px == far_px, candidate.max_qty, DISPLAYED_FILL_PRIOR
-        elif action is Action.TAKE_QUOTE:
+        elif action is TAKE_QUOTE:
             at_best, against_qty, fill_prior = sign * px <= sign * far_px, candidate.max_qty, terms.fill_prior
             left_s = (view.quotes[venue].valid_until_ns - now_ns) / 1e9
-        elif action is Action.MID_PEG:
+        elif action is MID_PEG:
             at_best, aggression_ticks, fill_prior = True, 0.0, terms.fill_prior
         else:
             at_best = sign * px >= sign * near_px

@@ -20,12 +20,13 @@ which is the cost of crossing the spread later.
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import pi, sqrt
-from typing import NamedTuple
 
-from domain.fields import Action, Side, VenueKind
+import msgspec
+
+from domain.fields import Side
 from domain.instruments import VenueTerms
 from domain.market import SymbolView
-from router.candidates import Candidate
+from router.candidates import LIT, MID_PEG, TAKE, Candidate
 from router.statistics import VenueStatistics
 from router.strategies import Slice
 
@@ -33,7 +34,7 @@ RETRY_S = 1.0  # an immediate order that missed is repeated within about this ti
 _ADVERSE = 1.0 / sqrt(2.0 * pi)
 
 
-class Score(NamedTuple):
+class Score(msgspec.Struct, frozen=True, gc=False):
     """All in bps of the mid; as in `facts.CandidateRecord`."""
 
     price_bps: float
@@ -60,7 +61,7 @@ def score(
     scores = []
     for candidate, probability in zip(candidates, probabilities, strict=True):
         terms = venues[candidate.venue]
-        if candidate.action is Action.MID_PEG:
+        if candidate.action is MID_PEG:
             price_bps = 0.0
         else:
             price_bps = sign * (_fill_px(candidate, side, wanted.qty, view) - mid_px) * per_px
@@ -74,7 +75,7 @@ def score(
 
 def _fill_px(candidate: Candidate, side: Side, qty: int, view: SymbolView) -> float:
     """What a fill would cost on average; displayed levels are taken from the best on."""
-    if candidate.action is not Action.TAKE:
+    if candidate.action is not TAKE:
         return candidate.px
     book = view.books[candidate.venue]
     is_buy = side.sign > 0
@@ -93,5 +94,5 @@ def _fill_px(candidate: Candidate, side: Side, qty: int, view: SymbolView) -> fl
 
 
 def _mean_taker_fee_px(venues: Iterable[VenueTerms]) -> float:
-    fees_px = [terms.taker_fee_px for terms in venues if terms.kind is VenueKind.LIT]
+    fees_px = [terms.taker_fee_px for terms in venues if terms.kind is LIT]
     return sum(fees_px) / len(fees_px) if fees_px else 0.0
