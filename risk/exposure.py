@@ -41,11 +41,6 @@ class Exposure:
         known = self._accounts.get(account)
         return known.gross_px if known is not None else 0
 
-    def position_qty(self, account: str, symbol: str) -> int:
-        """Net filled shares, negative for a short position."""
-        known = self._accounts.get(account)
-        return known.position_qty.get(symbol, 0) if known is not None else 0
-
     def added_px(self, account: str, symbol: str, side: Side, qty: int, px: int) -> int:
         """Px times shares by which an order could enlarge the gross exposure.
 
