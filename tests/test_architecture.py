@@ -53,6 +53,10 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/cli.py": ({"os", "pathlib", "files"}, "paths from the command line; a closed standard output"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),
+    "service/demo.py": (
+        {"asyncio", "pathlib", "shutil", "socket", "subprocess", "time", "files"},
+        "plays the whole with real processes",
+    ),
     "service/examples.py": ({"pathlib"}, "names the example configs"),
     "service/journal.py": ({"fcntl", "os", "pathlib", "files"}, "the journal"),
     "service/logs.py": ({"os", "files"}, "opens the log file"),

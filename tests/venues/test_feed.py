@@ -13,7 +13,9 @@ NOW_NS = 1_704_189_600_000_000_000  # 2024-01-02 10:00:00 UTC
 
 
 def message(text: str) -> Message:
-    return parse("".join(f"{item}\x01" for item in f"8=FIX.4.4 {text} 10=000".split()).encode())
+    msg_type, _, body = text.partition(" ")
+    whole = f"8=FIX.4.4 {msg_type} 34=7 52=20240102-10:00:00 {body} 10=000"
+    return parse("".join(f"{item}\x01" for item in whole.split()).encode())
 
 
 def bid(px: int, qty: int) -> LevelChange:
