@@ -50,6 +50,13 @@ class SequenceReset(msgspec.Struct, frozen=True):
     """Both sequence numbers went back to 1 and the store was emptied (ResetSeqNumFlag(141))."""
 
 
+class NotResent(msgspec.Struct, frozen=True):
+    """The peer missed messages and got a gap fill for those of the application (`resend_app` False).
+
+    It may have dropped later ones too, that were under way when it asked: the gap fill reaches to the last one sent.
+    """
+
+
 class LoggedOut(msgspec.Struct, frozen=True):
     """Follows each LoggedOn once, whatever the end."""
 
@@ -68,7 +75,7 @@ class Garbled(msgspec.Struct, frozen=True):
     text: str
 
 
-Event = LoggedOn | Received | Rejected | SequenceReset | LoggedOut | Disconnect | Garbled
+Event = LoggedOn | Received | Rejected | SequenceReset | NotResent | LoggedOut | Disconnect | Garbled
 
 
 class Outgoing(NamedTuple):

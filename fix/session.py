@@ -17,6 +17,7 @@ from fix.events import (
     Garbled,
     LoggedOn,
     LoggedOut,
+    NotResent,
     Outgoing,
     Received,
     Rejected,
@@ -37,6 +38,7 @@ __all__ = [
     "Garbled",
     "LoggedOn",
     "LoggedOut",
+    "NotResent",
     "Outgoing",
     "Received",
     "Rejected",
@@ -361,6 +363,8 @@ class Session:
         if end != 0 and end < begin:
             raise FieldError(16, str(end), reason, f"EndSeqNo(16)={end} is below BeginSeqNo(7)={begin}")
         end = last if end == 0 else min(end, last)
+        if not self.config.resend_app:
+            self._events.append(NotResent())
         kept = self.store.sent(begin, end) if self.config.resend_app else ()
         for item in replay(kept, begin, end):
             if isinstance(item, GapFill):

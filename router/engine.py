@@ -321,8 +321,11 @@ class Engine:
         yield VenueUp(at_ns=now_ns, venue=venue)
 
     def venue_down(self, venue: str, text: str, now_ns: int) -> Iterator[AnyFact]:
-        """Its open children are uncertain, not dead: their quantity stays at risk until the venue can be asked."""
         yield VenueDown(at_ns=now_ns, venue=venue, text=text)
+        yield from self.venue_unsure(venue, now_ns)
+
+    def venue_unsure(self, venue: str, now_ns: int) -> Iterator[AnyFact]:
+        """Its open children are uncertain, not dead: their quantity stays at risk until the venue was asked."""
         for child in self.children_at(venue):
             if not child.uncertain:
                 yield ChildUncertain(at_ns=now_ns, child_id=child.child_id)

@@ -19,6 +19,7 @@ from fix.session import (
     Garbled,
     LoggedOn,
     LoggedOut,
+    NotResent,
     Outgoing,
     Received,
     Rejected,
@@ -194,13 +195,15 @@ class Links:
 
     # --- messages ---
 
-    def events(self, peer: Peer, now_ns: int) -> Iterator[Message | LoggedOn | LoggedOut | Rejected | SequenceReset]:
+    def events(
+        self, peer: Peer, now_ns: int
+    ) -> Iterator[Message | LoggedOn | LoggedOut | NotResent | Rejected | SequenceReset]:
         """What the session made of the bytes, one event at a time, so that answers keep the order of the questions."""
         while (event := peer.session.next_event(now_ns)) is not None:
             match event:
                 case Received(message=message):
                     yield message
-                case LoggedOn() | LoggedOut() | Rejected() | SequenceReset():
+                case LoggedOn() | LoggedOut() | NotResent() | Rejected() | SequenceReset():
                     self._timer_ns = self._soonest()
                     yield event
                 case Disconnect(text=text):

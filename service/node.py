@@ -27,7 +27,7 @@ from domain.market import MarketView
 from fix.endpoint import Link, Output
 from fix.message import Message, masked, parse
 from fix.messages import FieldError, Typed
-from fix.session import LoggedOn, LoggedOut, Outgoing, Rejected, SequenceReset
+from fix.session import LoggedOn, LoggedOut, NotResent, Outgoing, Rejected, SequenceReset
 from gateway import inbound as client_inbound
 from gateway import outbound as client_outbound
 from gateway.clients import ClientConfig
@@ -160,6 +160,10 @@ class Node:
                     self._ready(peer, now_ns)
                 case LoggedOut(text=text):
                     self._lost(peer, text, now_ns)
+                case NotResent() if peer.kind is PeerKind.VENUE:
+                    # What the venue has of our orders and cancels is not known any more, even of the latest ones.
+                    self._commit(self.engine.venue_unsure(peer.name, now_ns), now_ns)
+                    self._ask_status(peer, now_ns)
                 case SequenceReset() if peer.kind is not PeerKind.MARKET_DATA:
                     self._facts.append(SessionReset(at_ns=now_ns, session=peer.session.name))
                     peer.recorded = (1, 1)
@@ -217,9 +221,12 @@ class Node:
             self._send(peer, feed.subscription(self._symbols, f"{peer.name}-{now_ns}"), now_ns)
         elif peer.kind is PeerKind.VENUE:
             self._commit(self.engine.venue_up(peer.name, now_ns), now_ns)
-            for child in self.engine.children_at(peer.name):
-                if child.uncertain:
-                    self._send(peer, venue_outbound.status_request(child), now_ns)
+            self._ask_status(peer, now_ns)
+
+    def _ask_status(self, peer: Peer, now_ns: int) -> None:
+        for child in self.engine.children_at(peer.name):
+            if child.uncertain:
+                self._send(peer, venue_outbound.status_request(child), now_ns)
 
     def _lost(self, peer: Peer, text: str, now_ns: int) -> None:
         if peer.kind is PeerKind.MARKET_DATA:
