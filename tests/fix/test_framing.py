@@ -28,6 +28,7 @@ CASES = [
     ("BodyLength above the limit", HEARTBEAT.replace(b"9=10\x01", b"9=4097\x01") + HEARTBEAT, [HEARTBEAT], 1),
     ("BodyLength missing", b"8=FIX.4.4\x0135=0\x0134=2\x0110=000\x01" + HEARTBEAT, [HEARTBEAT], 1),
     ("MsgType not third", frame("FIX.4.4", b"34=2\x0135=0\x01") + HEARTBEAT, [HEARTBEAT], 1),
+    ("last field not ended by SOH", frame("FIX.4.4", b"35=0\x0158=x") + HEARTBEAT, [HEARTBEAT], 1),
     ("CheckSum of two digits", HEARTBEAT[:-5] + b"=09\x01" + HEARTBEAT, [HEARTBEAT], 1),
     ("unfinished", HEARTBEAT[:-1], [], 0),
     ("unfinished header", HEARTBEAT + b"8=FI", [HEARTBEAT], 0),
