@@ -45,9 +45,10 @@ from simulators.tape_files import open_tape
 
 SECOND_NS = 1_000_000_000
 HOST = "127.0.0.1"
-TRAINING_PARENTS = 300
+TRAINING_PARENTS = 600
 WARM_UP_S, ARRIVALS_S, LONGEST_TWAP_S, GRACE_S = 2, 30, 15, 6
 READY_TIMEOUT_S, STOP_TIMEOUT_S, CLOSE_TIMEOUT_S = 30, 20, 10
+NARROWEST = 110  # columns of the tables in a file or a pipe
 TOO_LARGE_QTY = 1_000_000  # a slip of the finger, to show the risk gate
 
 
@@ -67,6 +68,8 @@ class Tape:
 
 def main(args: argparse.Namespace) -> int:
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
     directory = Path("var/demo")
     try:
         tape = _tape(args.tape, args.book) if args.tape else None

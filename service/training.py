@@ -31,7 +31,7 @@ from simulators.client_session import EmsSession
 from simulators.market import Market
 from simulators.market_config import MarketConfig
 
-EXPLORATION = 0.3
+EXPLORATION = 0.5
 SECONDS_A_PARENT = 2  # virtual time between two arrivals, so that our orders stay a small part of the market
 WARM_UP_NS = 30 * SECOND_NS  # of the market, before the first order
 START_NS = 1_700_000_000 * SECOND_NS  # any: a run depends on its seed alone
