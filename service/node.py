@@ -204,7 +204,8 @@ class Node:
                 report = client_outbound.status(self.state.parents.get(parent_id), command, client, now_ns)
                 self._send(peer, report, now_ns)
             case _:
-                peer.session.business_reject(message, command.reason, command.text, now_ns)
+                rejected = peer.session.business_reject(message, command.reason, command.text, now_ns)
+                self._record_sent(peer, rejected, now_ns)
 
     def _handle_venue_message(self, peer: Peer, message: Message, now_ns: int) -> None:
         refused = (
@@ -218,7 +219,8 @@ class Node:
 
     def _ready(self, peer: Peer, now_ns: int) -> None:
         if peer.kind is PeerKind.MARKET_DATA:
-            self._send(peer, feed.subscription(self._symbols, f"{peer.name}-{now_ns}"), now_ns)
+            symbols = self.engine.routing.venues[peer.name].symbols or self._symbols
+            self._send(peer, feed.subscription(symbols, f"{peer.name}-{now_ns}"), now_ns)
         elif peer.kind is PeerKind.VENUE:
             self._commit(self.engine.venue_up(peer.name, now_ns), now_ns)
             self._ask_status(peer, now_ns)
@@ -276,16 +278,19 @@ class Node:
         """Sends (or stores, while the peer is away) and records."""
         sent = self.links.send(peer, message, now_ns)
         if peer.kind is not PeerKind.MARKET_DATA:
-            self._facts.append(
-                MessageSent(
-                    at_ns=now_ns,
-                    session=peer.session.name,
-                    msg_seq_num=sent.msg_seq_num,
-                    msg_type=sent.msg_type,
-                    raw=sent.raw,
-                )
-            )
+            self._record_sent(peer, sent, now_ns)
         return sent
+
+    def _record_sent(self, peer: Peer, sent: Outgoing, now_ns: int) -> None:
+        self._facts.append(
+            MessageSent(
+                at_ns=now_ns,
+                session=peer.session.name,
+                msg_seq_num=sent.msg_seq_num,
+                msg_type=sent.msg_type,
+                raw=sent.raw,
+            )
+        )
 
     def _output(self, now_ns: int) -> NodeOutput:
         writes, closes, advances = self.links.drain(now_ns)
