@@ -1,0 +1,270 @@
+"""The whole platform in virtual time, with a node that can be killed between any two of its inputs and started again.
+
+`Process` stands where the runtime stands: it keeps what a node tells it to journal, encoded as in the file, and hands
+on its bytes. Kill it, and all that is left is that journal.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from domain.commands import OperatorCommand
+from domain.facts import AnyFact, decode_batch, encode_batch
+from router.features import FEATURES, schema_hash
+from router.model import PriorModel
+from service.config import ServiceConfig
+from service.examples import daemon_config, simulators_config
+from service.node import Node, NodeOutput
+from service.reconcile import reconcile
+from service.simulation import SECOND_NS, Simulation
+from simulators.client import Ems, Plan, PlannedCancel, PlannedOrder, PlannedReplace, plan_parents
+from simulators.client_session import EmsSession
+from simulators.market import Market
+from simulators.market_config import MarketConfig
+
+MS = 1_000_000
+START_NS = 1_700_000_000 * SECOND_NS
+LOOK_NS = 5 * MS  # how often lost connections are looked for
+RECONNECT_NS = 200 * MS
+PATIENCE_NS = 120 * SECOND_NS  # by then the orders of any test have ended
+VENUES = ("ARGO", "DUSK", "FORD")  # one of each kind
+SYMBOLS = ("ALFA", "BRVO")
+# What of the bytes of its last input leaves a node that is killed, once that input's facts are written.
+LEAVES = {"nothing": lambda writes: [], "one write": lambda writes: writes[:1], "everything": lambda writes: writes}
+
+
+def small_config(**changes: Any) -> ServiceConfig:
+    """The example config with one venue of each kind and two symbols. Names with a dot: `service__on_shutdown`."""
+    config = daemon_config()
+    config = msgspec.structs.replace(
+        config,
+        venues=tuple(
+            msgspec.structs.replace(venue, symbols=SYMBOLS) for venue in config.venues if venue.name in VENUES
+        ),
+        instruments=tuple(item for item in config.instruments if item.symbol in SYMBOLS),
+    )
+    for path, value in changes.items():
+        table, _, key = path.partition("__")
+        changed = msgspec.structs.replace(getattr(config, table), **{key: value}) if key else value
+        config = msgspec.structs.replace(config, **{table: changed})
+    return config
+
+
+def small_market(seed: int) -> Market:
+    market = simulators_config().market()
+    symbols = tuple(symbol for symbol in market.symbols if symbol.symbol in SYMBOLS)
+    venues = tuple(venue for venue in market.venues if venue.name in VENUES)
+    return Market(MarketConfig(symbols=symbols, venues=venues), seed, START_NS)
+
+
+def plan(config: ServiceConfig, client: str, parents: int, seed: int) -> Plan:
+    """Sweeps and twaps of some seconds; every third twap is cancelled on the way, every third replaced."""
+    account = next(item.accounts[0] for item in config.clients if item.name == client)
+    instruments = [item.instrument for item in config.instruments]
+    planned = plan_parents(
+        parents,
+        seed,
+        instruments,
+        START_NS + 2 * SECOND_NS,
+        6 * SECOND_NS,
+        account=account,
+        prefix=f"{client}-",
+        longest_ns=6 * SECOND_NS,
+    )
+    steps = [(at_ns, step) for at_ns, step in planned if isinstance(step, PlannedOrder)]
+    twaps = [(at_ns, step) for at_ns, step in steps if step.strategy == "twap"]
+    for number, (at_ns, order) in enumerate(twaps):
+        later_ns = at_ns + order.params["duration_s"] * SECOND_NS // 2
+        if number % 3 == 0:
+            steps.append((later_ns, PlannedCancel(order.cl_ord_id)))
+        elif number % 3 == 1:
+            qty = order.order_qty + 500
+            steps.append((later_ns, PlannedReplace(order.cl_ord_id, qty, order.limit_ticks, order.tick_px)))
+    return steps
+
+
+class Process:
+    """An endpoint with a node inside, or none while it is dead: then bytes to it are lost and nothing comes back."""
+
+    def __init__(self, node: Node) -> None:
+        self.node: Node | None = node
+        self.journal: list[bytes] = []
+        self.sent: list[bytes] = []
+        self.inputs = 0
+        self.dies_after = 0  # inputs; 0: it lives
+        self.leaves = "everything"
+
+    def connected(self, link: int, port: str, now_ns: int) -> NodeOutput:
+        return self.perform(self.node.connected(link, port, now_ns)) if self.node else NodeOutput(closes=[link])
+
+    def receive(self, link: int, data: bytes, now_ns: int) -> NodeOutput:
+        return self.perform(self.node.receive(link, data, now_ns)) if self.node else NodeOutput()
+
+    def disconnected(self, link: int, now_ns: int) -> NodeOutput:
+        return self.perform(self.node.disconnected(link, now_ns)) if self.node else NodeOutput()
+
+    def timer(self, now_ns: int) -> NodeOutput:
+        return self.perform(self.node.timer(now_ns)) if self.node else NodeOutput()
+
+    def next_timer_ns(self) -> int | None:
+        return self.node.next_timer_ns() if self.node else None
+
+    def start(self, now_ns: int) -> NodeOutput:
+        return self.perform(self.node.start(now_ns))
+
+    def perform(self, output: NodeOutput) -> NodeOutput:
+        if output.facts:
+            self.journal.append(encode_batch(output.facts))
+        self.inputs += 1
+        if self.inputs == self.dies_after:
+            self.node = None
+            output.writes = LEAVES[self.leaves](output.writes)
+            output.closes = []
+        self.sent += [data for _, data in output.writes]
+        return output
+
+    def recorded(self) -> Iterator[list[AnyFact]]:
+        return map(decode_batch, self.journal)
+
+
+class Platform(Simulation):
+    """A simulation that makes lost connections anew, as `fix.tcp` and a real EMS do, and a dead node with them."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        parents: int = 5,
+        config: ServiceConfig | None = None,
+        plans: dict[str, Plan] | None = None,
+    ) -> None:
+        config = config or small_config()
+        self.model = PriorModel(FEATURES.index("fill_prior"), schema_hash([venue.name for venue in config.venues]))
+        market = small_market(seed)
+        start_px = {symbol.symbol: symbol.start_px for symbol in market.config.symbols}
+        ems = {}
+        for number, client in enumerate(config.clients):
+            if plans is not None and client.name not in plans:
+                continue
+            steps = plan(config, client.name, parents, seed * 100 + number) if plans is None else plans[client.name]
+            session = EmsSession(client.begin_string, client.name, config.service.comp_id)
+            ems[client.name] = Ems(session, steps, start_px.__getitem__)
+        self.downtime_ns = 300 * MS
+        super().__init__(config, market, simulators_config().latency_ns(), self.model, ems, START_NS, Process)
+        self.process: Process = self.endpoint
+        self.kept_away: set[str] = set()  # connections that are not to come back for now
+        self._again_ns: dict[str, int] = {}
+
+    @property
+    def facts(self) -> list[AnyFact]:
+        return [fact for batch in self.process.recorded() for fact in batch]
+
+    @property
+    def now_ns(self) -> int:
+        return self.world.now_ns
+
+    def run(self, seconds: float) -> None:
+        """So long and no longer, with everything that connects again meanwhile."""
+        until_ns = self.now_ns + int(seconds * SECOND_NS)
+        while self.now_ns < until_ns:
+            self.world.run_until(min(self.now_ns + LOOK_NS, until_ns))
+            self._revive()
+
+    def finish(self) -> None:
+        """Until every order has ended and every request has its answer."""
+        until_ns = self.now_ns + PATIENCE_NS
+        while not self.is_done and self.now_ns < until_ns:
+            self.run(0.1)
+        self.run(0.5)  # for what is still under way
+        unsettled = {name: list(client.books.unsettled) for name, client in self.ems.items() if not client.done}
+        assert not unsettled, unsettled
+
+    def kill(self) -> None:
+        self.process.node = None
+
+    def restart(self) -> None:
+        """A node made of nothing but the journal."""
+        self.process.dies_after = 0
+        self.node = self.process.node = Node(self.config, self.model, "", self.now_ns, recorded=self.process.recorded())
+        self.perform(self.process.start(self.now_ns))
+
+    def operator(self, command: OperatorCommand) -> None:
+        self.perform(self.process.perform(self.node.operator(command, self.now_ns)))
+
+    def begin_shutdown(self) -> None:
+        self.perform(self.process.perform(self.node.begin_shutdown(self.now_ns)))
+
+    def end_shutdown(self) -> None:
+        self.perform(self.process.perform(self.node.end_shutdown(self.now_ns)))
+
+    def perform(self, output: NodeOutput) -> None:
+        self.world.perform(output)
+        self.world.wake("node")
+
+    def cut(self, name: str) -> None:
+        self.world.cut(self.links[name])
+
+    def _revive(self) -> None:
+        if self.process.node is None:
+            for link in self.links.values():
+                self.world.cut(link)
+            self.world.run_until(self.now_ns + self.downtime_ns)
+            self.restart()
+        for name, link in self.links.items():
+            if self.world.is_open(link) or name in self.kept_away:
+                self._again_ns.pop(name, None)
+            elif self._again_ns.setdefault(name, self.now_ns + RECONNECT_NS) <= self.now_ns:
+                self.connect(name)
+                self._again_ns[name] = self.now_ns + RECONNECT_NS
+
+    # --- what must hold at the end, whatever went before ---
+
+    def check(self) -> None:
+        """All books agree to the share, the EMSs have nothing to complain of, and no order went out twice."""
+        books = reconcile(
+            self.facts, {name: client.orders.values() for name, client in self.ems.items()}, self.exchange.ledger
+        )
+        assert books.differences == []
+        assert {name: client.violations for name, client in self.ems.items()} == dict.fromkeys(self.ems, [])
+        children = orders_in(self.process.sent)
+        assert len(children) == len(set(children))
+        assert not any(child.is_open for child in self.node.state.children.values())
+        self.check_replay()
+
+    def check_replay(self) -> None:
+        """The facts alone give the state that the node has, sequence numbers included."""
+        again = Node(self.config, self.model, "", self.now_ns, recorded=self.process.recorded())
+        assert picture(again.state) == picture(self.node.state)
+        numbers = [
+            [(peer.session.name, peer.store.next_in, peer.store.next_out) for peer in node.links.peers]
+            for node in (again, self.node)
+        ]
+        assert dict.fromkeys(numbers[0]).keys() >= {number for number in numbers[1] if not number[0].endswith("MD")}
+
+
+def orders_in(chunks: list[bytes]) -> list[str]:
+    """ClOrdID(11) of each NewOrderSingle(D) in what was sent to venues."""
+    messages = b"".join(chunks).split(b"\x018=FIX")
+    return [
+        message.split(b"\x0111=")[1].partition(b"\x01")[0].decode()
+        for message in messages
+        if b"\x0135=D\x01" in message
+    ]
+
+
+def picture(value: Any) -> Any:
+    """All that an object holds, to any depth, comparable: what a replay has to arrive at."""
+    if isinstance(value, dict):
+        return {key: picture(item) for key, item in value.items()}
+    if isinstance(value, str | int | float | bytes | None) or callable(value):
+        return value if not callable(value) else None
+    if isinstance(value, list | tuple | set | frozenset) or type(value).__name__ == "deque":
+        items = [picture(item) for item in value]
+        return sorted(items, key=repr) if isinstance(value, set | frozenset) else items
+    if isinstance(value, msgspec.Struct):
+        return value
+    fields = getattr(value, "__dict__", None) or {
+        name: getattr(value, name) for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())
+    }
+    return type(value).__name__, {name: picture(item) for name, item in fields.items()}
