@@ -137,11 +137,21 @@ class Session:
 
     def send(self, typed: Typed, now_ns: int) -> Outgoing:
         """Number and store an application message; while not logged on it waits for the peer's ResendRequest(2)."""
-        fields = encode(typed, self.config.begin_string)
+        return self._send_app(typed.MSG_TYPE, encode(typed, self.config.begin_string), now_ns)
+
+    def send_fields(self, msg_type: str, fields: Iterable[tuple[str, str]], now_ns: int) -> Outgoing:
+        """`send` for a message without a typed form: (tag, value) as text, in the order in which they are to go out.
+
+        Fields of the header come first; those that the session itself fills in are not among them.
+        """
+        text = "".join([f"{tag}={value}\x01" for tag, value in fields])
+        return self._send_app(msg_type, text.encode("latin-1"), now_ns)
+
+    def _send_app(self, msg_type: str, fields: bytes, now_ns: int) -> Outgoing:
         number = self.store.next_out
-        outgoing = Outgoing(number, typed.MSG_TYPE, self._compose(typed.MSG_TYPE, number, now_ns, fields), False)
+        outgoing = Outgoing(number, msg_type, self._compose(msg_type, number, now_ns, fields), False)
         if self.config.resend_app:
-            self.store.append(number, typed.MSG_TYPE, outgoing.raw)
+            self.store.append(number, msg_type, outgoing.raw)
         self.store.next_out = number + 1
         if self.state is State.LOGGED_ON:
             self._outbox.append(outgoing)

@@ -289,3 +289,11 @@ def test_random_bytes_end_in_a_deadline(data: bytes) -> None:
     assert session.next_timer_ns() == START_NS + 10 * NS_PER_S
     session.timer(START_NS + 10 * NS_PER_S)
     assert session.next_event(START_NS) == Disconnect("no Logon(A) within 10 s")
+
+
+def test_a_message_without_a_typed_form_goes_out_as_given_and_is_resent() -> None:
+    session = Session(config("acceptor"), MemoryStore(), 0)
+    sent = session.send_fields("U1", [("97", "Y"), ("5001", "caf\xe9"), ("58", "a=b"), ("58", "")], 0)
+    assert sent.raw.split(b"\x01")[7:-2] == [b"97=Y", b"5001=caf\xe9", b"58=a=b", b"58="]
+    assert (sent.msg_seq_num, session.store.next_out) == (1, 2)
+    assert list(session.store.sent(1, 1)) == [(1, "U1", sent.raw)]
