@@ -303,10 +303,13 @@ class Engine:
                 )
 
     def finish(self, now_ns: int, *, text: str) -> Iterator[AnyFact]:
-        """Ends every parent that has no child left; for a shutdown that cancels parents."""
+        """Ends every parent that has no child left, and tells the clients of the others why; for a shutdown."""
         for parent in list(self.state.open_parents.values()):
             if not self.state.open_children[parent.parent_id]:
                 yield self.working.done(parent, OrdStatus.CANCELED, "", text, now_ns)
+            else:
+                held = "held: its orders at a venue that can't be asked may still fill; goes on after the restart"
+                yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text=held)
 
     def operator(self, command: OperatorCommand, now_ns: int) -> Iterator[AnyFact]:
         if isinstance(command, SetKillSwitch):
