@@ -5,12 +5,14 @@ on its bytes. Kill it, and all that is left is that journal.
 """
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import msgspec
 
 from domain.commands import OperatorCommand
 from domain.facts import AnyFact, decode_batch, encode_batch
+from domain.fields import Side
 from router.features import FEATURES, schema_hash
 from router.model import PriorModel
 from service.config import ServiceConfig
@@ -27,15 +29,16 @@ MS = 1_000_000
 START_NS = 1_700_000_000 * SECOND_NS
 LOOK_NS = 5 * MS  # how often lost connections are looked for
 RECONNECT_NS = 200 * MS
+ENDED_NS = 25 * SECOND_NS  # by then all has ended that ends by itself
 PATIENCE_NS = 120 * SECOND_NS  # by then the orders of any test have ended
-VENUES = ("ARGO", "DUSK", "FORD")  # one of each kind
+VENUES = ("ARGO", "BRIG", "DUSK", "FORD")  # of every kind
 SYMBOLS = ("ALFA", "BRVO")
 # What of the bytes of its last input leaves a node that is killed, once that input's facts are written.
 LEAVES = {"nothing": lambda writes: [], "one write": lambda writes: writes[:1], "everything": lambda writes: writes}
 
 
 def small_config(**changes: Any) -> ServiceConfig:
-    """The example config with one venue of each kind and two symbols. Names with a dot: `service__on_shutdown`."""
+    """The example config with venues of every kind and two symbols. Names with a dot: `service__on_shutdown`."""
     config = daemon_config()
     config = msgspec.structs.replace(
         config,
@@ -84,6 +87,24 @@ def plan(config: ServiceConfig, client: str, parents: int, seed: int) -> Plan:
     return steps
 
 
+def patient_plan(config: ServiceConfig, client: str) -> Plan:
+    """Orders that rest at a lit venue, near the market and far from it, on both sides, and twaps of 15 seconds.
+
+    Whatever the router makes of it, there is always something open with it.
+    """
+    account = next(item.accounts[0] for item in config.clients if item.name == client)
+    steps: Plan = []
+    for number, (item, side, ticks) in enumerate(product(config.instruments, (Side.BUY, Side.SELL), (-1, -3, -40))):
+        order_id, tick_px = f"{client}-P{number}", item.tick
+        order = PlannedOrder(order_id, account, item.symbol, side, 600, ticks, tick_px, "sweep", {})
+        steps.append((START_NS + 2 * SECOND_NS + number * 10 * MS, order))
+    for number, (item, side) in enumerate(product(config.instruments, (Side.BUY, Side.SELL))):
+        order_id, params = f"{client}-T{number}", {"duration_s": 15, "slices": 15}
+        order = PlannedOrder(order_id, account, item.symbol, side, 4_500, None, item.tick, "twap", params)
+        steps.append((START_NS + 2 * SECOND_NS + number * 100 * MS, order))
+    return steps
+
+
 class Process:
     """An endpoint with a node inside, or none while it is dead: then bytes to it are lost and nothing comes back."""
 
@@ -93,6 +114,7 @@ class Process:
         self.sent: list[bytes] = []
         self.inputs = 0
         self.dies_after = 0  # inputs; 0: it lives
+        self.dies_at: type | None = None  # or with the first fact of this kind
         self.leaves = "everything"
 
     def connected(self, link: int, port: str, now_ns: int) -> NodeOutput:
@@ -117,7 +139,8 @@ class Process:
         if output.facts:
             self.journal.append(encode_batch(output.facts))
         self.inputs += 1
-        if self.inputs == self.dies_after:
+        if self.inputs == self.dies_after or self.dies_at in map(type, output.facts):
+            self.dies_at, self.dies_after = None, 0
             self.node = None
             output.writes = LEAVES[self.leaves](output.writes)
             output.closes = []
@@ -172,16 +195,27 @@ class Platform(Simulation):
             self._revive()
 
     def finish(self) -> None:
-        """Until every order has ended and every request has its answer."""
+        """Until every order has ended, those that would rest for ever by a cancel, and every request has its answer."""
         until_ns = self.now_ns + PATIENCE_NS
-        while not self.is_done and self.now_ns < until_ns:
-            self.run(0.1)
+        for cancel_ns in (self.now_ns + ENDED_NS, until_ns):
+            while not self.is_done and self.now_ns < cancel_ns:
+                self.run(0.1)
+            for name, client in self.ems.items():
+                client.cancel_open()
+                self.world.wake(name)
         self.run(0.5)  # for what is still under way
         unsettled = {name: list(client.books.unsettled) for name, client in self.ems.items() if not client.done}
         assert not unsettled, unsettled
 
     def kill(self) -> None:
         self.process.node = None
+
+    def crash(self, down_s: float = 0.3) -> None:
+        """Killed, and back with all its connections."""
+        self.downtime_ns = int(down_s * SECOND_NS)
+        self.kill()
+        self._revive()
+        self.run(0.5)
 
     def restart(self) -> None:
         """A node made of nothing but the journal."""
@@ -226,7 +260,7 @@ class Platform(Simulation):
             self.facts, {name: client.orders.values() for name, client in self.ems.items()}, self.exchange.ledger
         )
         assert books.differences == []
-        assert {name: client.violations for name, client in self.ems.items()} == dict.fromkeys(self.ems, [])
+        assert {name: client.violations for name, client in self.ems.items()} == {name: [] for name in self.ems}
         children = orders_in(self.process.sent)
         assert len(children) == len(set(children))
         assert not any(child.is_open for child in self.node.state.children.values())
