@@ -8,12 +8,13 @@ import argparse
 import getpass
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fix.session import SessionConfig
     from service.config import ServiceConfig
 
 NARROWEST = 150  # columns of a table that goes to a file or a pipe
@@ -68,6 +69,15 @@ def simulate(args: argparse.Namespace) -> int:
         return 0
     logs.configure("info", "")
     return serve.run(loaded)
+
+
+def echo(args: argparse.Namespace) -> int:
+    from service import echo as service_echo
+    from service import logs
+
+    configs = [_session(service_echo.session_config, text, reset_on_logon=args.reset_on_logon) for text in args.session]
+    logs.configure("info", "")
+    return service_echo.run(configs, args.host, args.port)
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -197,6 +207,13 @@ def _check_scope(scope: str, config: "ServiceConfig") -> None:
         raise CommandError(f"fairlead ctl: there is no {kind} {name!r}; expected one of {', '.join(names[kind])}")
 
 
+def _session(make: "Callable[..., SessionConfig]", text: str, **settings: object) -> "SessionConfig":
+    try:
+        return make(text, **settings)
+    except ValueError as error:
+        raise CommandError(f"fairlead: {error}") from None
+
+
 def _existing(text: str) -> Path:
     if not Path(text).exists():
         raise argparse.ArgumentTypeError(f"there is no file {text}")
@@ -219,6 +236,15 @@ def _parser() -> argparse.ArgumentParser:
         serving = command(name, function, text)
         serving.add_argument("--config", type=_existing, required=True, metavar="FILE", help=f"see deploy/ ({name})")
         serving.add_argument("--check-config", action="store_true", help="only say what is wrong with the file, or ok")
+
+    echoing = command(
+        "echo", echo, "a FIX acceptor that says back what it gets, to test a client's session layer against"
+    )
+    echoing.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on")
+    echoing.add_argument("--port", type=int, required=True, metavar="P", help="0: any free one, which is logged")
+    session_help = "BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID], may be repeated"
+    echoing.add_argument("--session", action="append", required=True, metavar="SESSION", help=session_help)
+    echoing.add_argument("--reset-on-logon", action="store_true", help="every logon starts at sequence number 1")
 
     shown = command("demo", demo, "venues, daemon and a simulated EMS in one go, with a summary at the end")
     shown.add_argument("--parents", type=int, default=60, metavar="N", help="orders that the EMS sends")

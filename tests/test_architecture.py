@@ -57,6 +57,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
         {"asyncio", "pathlib", "shutil", "socket", "subprocess", "time", "files"},
         "plays the whole with real processes",
     ),
+    "service/echo.py": ({"asyncio", "signal", "time", "uvloop"}, "the echo as a process"),
     "service/examples.py": ({"pathlib"}, "names the example configs"),
     "service/journal.py": ({"fcntl", "os", "pathlib", "files"}, "the journal"),
     "service/logs.py": ({"os", "files"}, "opens the log file"),
