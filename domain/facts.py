@@ -175,6 +175,7 @@ class CandidateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     propensity: float  # probability with which it was chosen
     chosen_qty: int
     note: str  # why it got nothing, "" where it got something
+    filled_fraction: float = 1.0  # of its quantity, that such an order recently filled if it filled at all
 
 
 class DecisionMade(Fact, frozen=True):

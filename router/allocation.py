@@ -89,6 +89,8 @@ class _Filling:
         for is_passive, run in groupby(ranked, lambda i: candidates[i].horizon_ns > 0):
             indices = list(run)
             share_qty = int(policy.max_passive_share * self.left_qty) if is_passive else self.left_qty
+            if is_passive and wanted.urgency < 1.0:
+                self._reserve_dark(indices)
             for index in indices:
                 if not self.left_qty:
                     break
@@ -99,11 +101,28 @@ class _Filling:
                         self._give(index, self.left_qty)
         self._give_odd_rest()
 
+    def _reserve_dark(self, indices: Sequence[int]) -> None:
+        """The policy's share of what rests, to the cheapest dark candidate, where that is a child of its own."""
+        share_qty = int(self.policy.min_dark_share * self.left_qty)
+        dark = next((index for index in indices if self.candidates[index].kind is DARK), None)
+        if dark is None or self.children + 1 >= self.policy.max_children_per_decision:
+            return  # a single child is for the cheapest
+        if min(share_qty, self._room(dark)) >= self._needed_qty(dark):
+            self._give(dark, share_qty)
+            self.children += 1
+
+    def _needed_qty(self, index: int) -> int:
+        """The smallest child that the candidate and the policy allow, in whole lots."""
+        needed_qty = max(self.min_qty, self.candidates[index].min_qty)
+        return needed_qty + -needed_qty % self.lot_qty
+
     def _serve(self, index: int, share_qty: int) -> None:
         """A first part for a candidate, or the note why not."""
+        if self.qtys[index]:  # of the dark reserve
+            self._give(index, max(share_qty - self.qtys[index], 0))
+            return
         candidate = self.candidates[index]
-        needed_qty = max(self.min_qty, candidate.min_qty)
-        needed_qty += -needed_qty % self.lot_qty
+        needed_qty = self._needed_qty(index)
         if self.children == self.policy.max_children_per_decision:
             self.notes[index] = f"policy: max_children_per_decision {self.children}"
         elif candidate.venue in self.posted and candidate.action in _POSTS:

@@ -73,7 +73,7 @@ class Routing:
             records = [
                 CandidateRecord(
                     c.venue, c.action, c.px, c.max_qty, p, s.price_bps, s.fee_bps, s.markout_bps, s.no_fill_bps,
-                    s.cost_bps, a.propensity, a.qty, a.note,
+                    s.cost_bps, a.propensity, a.qty, a.note, s.filled_fraction,
                 )
                 for c, p, s, a in zip(found, probabilities, scores, chosen, strict=True)
             ]  # fmt: skip

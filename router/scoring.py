@@ -1,10 +1,11 @@
 """Expected cost of each candidate, in basis points of the mid a share, the basis of the ranking. Positive is worse.
 
-    cost = P * (price + fee + markout) + (1 - P) * no_fill
+    cost = E * (price + fee + markout) + (1 - E) * no_fill,  E = P * filled fraction
 
-P is the fill probability within the candidate's horizon. The shape is that of Cont and Kukanov, Optimal order placement
-in limit order markets (Quantitative Finance 17, 2017): what is paid for what fills, plus a penalty for what does not,
-which is the cost of crossing the spread later.
+P is the probability of a fill within the candidate's horizon, the filled fraction is what such orders recently filled
+of their quantity (`VenueStatistics`), so E is the share expected to fill. The shape is that of Cont and Kukanov,
+Optimal order placement in limit order markets (Quantitative Finance 17, 2017): what is paid for what fills, plus a
+penalty for what does not, which is the cost of crossing the spread later.
 
     price    sign * (px - mid) / mid: what is paid against the mid. A take pays the average over the displayed levels
              that it needs, a midpoint peg nothing.
@@ -35,13 +36,14 @@ _ADVERSE = 1.0 / sqrt(2.0 * pi)
 
 
 class Score(msgspec.Struct, frozen=True, gc=False):
-    """All in bps of the mid; as in `facts.CandidateRecord`."""
+    """Costs in bps of the mid; as in `facts.CandidateRecord`."""
 
     price_bps: float
     fee_bps: float
     markout_bps: float
     no_fill_bps: float
     cost_bps: float
+    filled_fraction: float
 
 
 def score(
@@ -66,10 +68,12 @@ def score(
         else:
             price_bps = sign * (_fill_px(candidate, side, wanted.qty, view) - mid_px) * per_px
         fee_bps = (terms.maker_fee_px if candidate.horizon_ns else terms.taker_fee_px) * per_px
-        markout_bps = statistics.of(candidate.venue, candidate.action).markout_bps
+        recent = statistics.of(candidate.venue, candidate.action)
+        markout_bps = recent.markout_bps
         no_fill_bps = crossing_bps + waiting_bps * sqrt(candidate.horizon_ns / 1e9 or RETRY_S)
-        cost_bps = probability * (price_bps + fee_bps + markout_bps) + (1.0 - probability) * no_fill_bps
-        scores.append(Score(price_bps, fee_bps, markout_bps, no_fill_bps, cost_bps))
+        expected = probability * recent.filled_fraction
+        cost_bps = expected * (price_bps + fee_bps + markout_bps) + (1.0 - expected) * no_fill_bps
+        scores.append(Score(price_bps, fee_bps, markout_bps, no_fill_bps, cost_bps, recent.filled_fraction))
     return scores
 
 

@@ -168,7 +168,7 @@ def _decision(story: _Story, decision: DecisionMade) -> RenderableType:
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("venue")
     table.add_column("action")
-    for heading in ("px", "max qty", "P(fill)", "price", "fee", "markout", "no fill", "cost bps", "qty"):
+    for heading in ("px", "max qty", "P(fill)", "part", "price", "fee", "markout", "no fill", "cost bps", "qty"):
         table.add_column(heading, justify="right")
     table.add_column("what came of it, or why not")
     ranked = sorted(range(len(decision.candidates)), key=lambda index: decision.candidates[index].cost_bps)
@@ -180,6 +180,7 @@ def _decision(story: _Story, decision: DecisionMade) -> RenderableType:
             _px(c.px),
             str(c.max_qty),
             f"{c.fill_probability:.3f}",
+            f"{c.filled_fraction:.2f}",
             *(f"{part:.2f}" for part in (c.price_bps, c.fee_bps, c.markout_bps, c.no_fill_bps, c.cost_bps)),
             str(c.chosen_qty or ""),
             Text(_outcome(story, decision, index, c)),

@@ -14,7 +14,7 @@ from router.strategies import Slice
 from tests.router.markets import INSTRUMENT, NOW_NS, VENUES, markets
 
 REST_NS = 1_000_000_000
-POLICY = ExecutionPolicy(min_child_qty=100, max_child_qty=5_000, max_passive_share=0.5)
+POLICY = ExecutionPolicy(min_child_qty=100, max_child_qty=5_000, max_passive_share=0.5, min_dark_share=0.2)
 CALM, URGENT = Slice(1_000, 0.0, True), Slice(1_000, 1.0, True)
 
 
@@ -36,7 +36,7 @@ def peg(venue="DARK", min_qty=100):
 
 def share(costs, wanted=CALM, policy=POLICY, lot_qty=1, decision_id=1):
     """`costs` are (candidate, cost in bps)."""
-    scores = [Score(0.0, 0.0, 0.0, 0.0, cost_bps) for _, cost_bps in costs]
+    scores = [Score(0.0, 0.0, 0.0, 0.0, cost_bps, 1.0) for _, cost_bps in costs]
     return allocate(wanted, [candidate for candidate, _ in costs], scores, policy, lot_qty, 7, decision_id)
 
 
@@ -88,6 +88,18 @@ CASES = [
         [(peg("DARK1"), 1.0), (peg("DARK2"), 2.0), (take("LIT1", 600), 3.0)],
         {"policy": ExecutionPolicy(max_dark_share=0.6, max_passive_share=0.5)},
         [(500, ""), (100, ""), (400, "")],
+    ),
+    (
+        "the dark gets its reserve although it costs more",
+        [(post("LIT1"), 1.0), (post("LIT2"), 2.0), (peg("DARK1"), 4.0), (peg("DARK2"), 3.0)],
+        {},
+        [(500, ""), (300, ""), (0, "costlier than DARK2 mid_peg at 3.00 bps"), (200, "")],
+    ),
+    (
+        "but nothing of a slice that can't wait, nor less than a child",
+        [(post("LIT1"), 1.0), (post("LIT2"), 2.0), (peg("DARK1"), 4.0)],
+        {"wanted": Slice(400, 0.0, True)},
+        [(200, ""), (200, ""), (0, "costlier than LIT2 post at 2.00 bps")],
     ),
     (
         "the dark with no share left",

@@ -43,7 +43,9 @@ def test_the_parts_of_a_cost(side, candidate, price_px, fee_px, markout_bps):
     assert found.price_bps == pytest.approx(price_px * PER_PX)
     assert found.fee_bps == pytest.approx(fee_px * PER_PX)
     assert found.markout_bps == pytest.approx(markout_bps)
-    assert found.cost_bps == pytest.approx((price_px + fee_px) * PER_PX + markout_bps)
+    filled_bps, part = (price_px + fee_px) * PER_PX + markout_bps, found.filled_fraction
+    assert 0 < part < 1
+    assert found.cost_bps == pytest.approx(part * filled_bps + (1 - part) * found.no_fill_bps)
 
 
 def test_a_deep_take_pays_the_average_of_the_levels_that_it_needs():

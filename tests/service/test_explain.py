@@ -208,7 +208,7 @@ def test_the_story() -> None:
 def test_the_candidates_in_order_of_cost_with_what_came_of_them() -> None:
     lines = told(STORY, "A1")
     start = lines.index("Decision 1 at 08:00:01.000: 600 shares, urgency 0.50, ALFA 24.99 / 25.01, model prior")
-    common = "900 0.625 -1.50 0.25 0.75 2.50"
+    common = "900 0.625 1.00 -1.50 0.25 0.75 2.50"
     assert [line for line in lines[start + 2 :] if common in line] == [
         f"ARGO take 25.01 {common} 1.00 300 filled 300 @ 25.006667",
         f"DUSK mid_peg 25.05 {common} 2.00 200 filled 50 @ 25.00, 150 canceled (horizon)",
