@@ -1,0 +1,247 @@
+"""The daemon as a process: started, used, stopped, killed and started again, and what it makes of damaged files."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from domain.facts import EpochStarted, VenueUp
+from domain.fields import OrdStatus, Side
+from learning.dataset import dataset
+from learning.registry import register, set_champion
+from learning.training import TrainingConfig, train
+from router.features import FEATURES
+from router.model import ONNX_FILE
+from service.cli import main
+from service.examples import daemon_config, simulators_config
+from service.journal import HEADER, Journal, survey
+from service.training import produce
+from simulators.client import plan_parents
+from tests.service.processes import HOST, TIMEOUT_S, Installation, Running, trading_systems, until
+
+SECOND_NS = 1_000_000_000
+KILLS = 3
+PARENTS = 12  # of each client, in the test that kills
+ARRIVALS_S = 4
+FAR_FROM_MARKET_PX = 24_0000  # a buy limit for ALFA that nobody sells at
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    return Installation(tmp_path)
+
+
+async def answer_to(port: int, data: bytes) -> bytes:
+    """All that comes back until the daemon hangs up."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(data)
+    try:
+        return await asyncio.wait_for(reader.read(), TIMEOUT_S)
+    finally:
+        writer.close()
+
+
+async def test_a_day_of_an_operator(installation: Installation):
+    async with installation.venues() as venues, trading_systems(installation, {}) as ems:
+        await venues.says("simulators_ready")
+        async with installation.daemon() as daemon:
+            ready = await daemon.says("ready")
+            assert ready["model"] == "prior"
+            await installation.trading()
+            filled = [
+                client.new_order("A1", "ALFA", Side.BUY, 300, account="ACC2", strategy="sweep")
+                for client in ems.values()
+            ]
+            await until(lambda: all(order.settled_status is OrdStatus.FILLED for order in filled))
+            open_order = ems["EMS1"].new_order(
+                "A2", "ALFA", Side.BUY, 500, account="ACC1", limit_px=FAR_FROM_MARKET_PX, strategy="sweep"
+            )
+            await until(lambda: open_order.settled_status is OrdStatus.NEW)
+
+            assert await answer_to(installation.port, bytes(range(256))) == b""
+            assert "not a FIX message" in (await daemon.says("refused"))["text"]
+            async with installation.daemon() as second:
+                assert await second.ended() == 1
+                assert str(daemon.process.pid) in second.of("journal_refused")[0]["text"]
+
+            assert await daemon.stop() == 0
+            assert "held: shutting down" in open_order.text
+            assert daemon.log[-1]["event"] == "stopped"
+            asked = {line["child_id"]: line["reason"] for line in daemon.of("child_cancel_requested")}
+            assert "shutdown" in asked.values()
+            assert {line["child_id"] for line in daemon.of("child_canceled")} >= asked.keys()
+
+        async with installation.daemon() as daemon:
+            await installation.trading()
+            await until(lambda: "resumed" in open_order.text)
+            ems["EMS1"].cancel("A2")
+            await until(lambda: open_order.settled_status is OrdStatus.CANCELED)
+            last = ems["EMS2"].new_order("A3", "BRVO", Side.SELL, 200, account="ACC2", strategy="sweep")
+            await until(lambda: last.settled_status is OrdStatus.FILLED)
+            assert await daemon.stop() == 0
+        assert await venues.stop() == 0
+    assert installation.books(ems).differences == []
+    assert [client.violations for client in ems.values()] == [[], []]
+    assert all(line["level"] != "error" for line in daemon.log + venues.log)
+
+
+async def test_killed_in_the_midst_of_it_again_and_again(installation: Installation):
+    instruments = [item.instrument for item in installation.config.instruments]
+    plans = {
+        client.name: plan_parents(
+            PARENTS,
+            number,
+            instruments,
+            time.time_ns() + SECOND_NS,
+            ARRIVALS_S * SECOND_NS,
+            account=client.accounts[0],
+            prefix=f"{client.name}-",
+            longest_ns=5 * SECOND_NS,
+        )
+        for number, client in enumerate(installation.config.clients)
+    }
+    async with installation.venues() as venues:
+        await venues.says("simulators_ready")
+        async with trading_systems(installation, plans) as ems:
+            for _ in range(KILLS):
+                async with installation.daemon() as daemon:
+                    await daemon.says("child_filled", 3)
+                    assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+            async with installation.daemon() as daemon:
+                await until(lambda: all(client.done for client in ems.values()), 2 * TIMEOUT_S)
+                assert await daemon.stop() == 0
+        assert await venues.stop() == 0
+    books = installation.books(ems)
+    assert (books.unmatched_shares, books.differences) == (0, [])
+    assert [client.violations for client in ems.values()] == [[], []]
+    assert not daemon.of("execution_unknown")
+
+
+# --- files that are not as they should be ---
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with a small model of the example venues."""
+    simulators = simulators_config()
+    facts = produce(daemon_config(), simulators.market(), simulators.latency_ns(), 100, 3)
+    trained = train(dataset(facts, FEATURES), TrainingConfig(rounds=5, min_rows=10))
+    models = tmp_path_factory.mktemp("models")
+    register(models, trained, 1)
+    set_champion(models, trained.model_id)
+    return models
+
+
+async def test_a_model_serves_and_a_damaged_one_is_refused(installation: Installation, registry: Path):
+    installation.change(str(installation.models), str(registry))
+    async with installation.daemon() as daemon:
+        model_id = (await daemon.says("ready"))["model"]
+        assert len(model_id) == 12
+        assert await daemon.stop() == 0
+    onnx = registry / model_id / ONNX_FILE
+    data = bytearray(onnx.read_bytes())
+    data[len(data) // 2] ^= 1
+    onnx.write_bytes(data)
+    async with installation.daemon() as daemon:
+        assert (await daemon.says("ready"))["model"] == "prior"
+        assert str(onnx) in daemon.of("model_loaded")[0]["text"]
+        assert await daemon.stop() == 0
+    installation.change("required = false", "required = true")
+    async with installation.daemon() as daemon:
+        assert await daemon.ended() == 1
+        assert str(onnx) in daemon.of("model_refused")[0]["text"]
+
+
+@pytest.fixture
+def journal(installation: Installation) -> Path:
+    path = installation.config.journal_path
+    written = Journal.open(path)
+    written.append([EpochStarted(at_ns=1, epoch="1JN7W80", version="0.1.0")])
+    for at_ns in range(2, 10):
+        written.append([VenueUp(at_ns=at_ns, venue="ARGO")])
+    written.close()
+    return path
+
+
+async def test_an_unfinished_write_is_cut_off(installation: Installation, journal: Path):
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-5])
+    async with installation.daemon() as daemon:
+        await daemon.says("ready")
+        (line,) = daemon.of("journal_tail_cut")
+        assert (line["level"], line["path"]) == ("warning", str(journal))
+        assert await daemon.stop() == 0
+    found = survey(journal)
+    assert found.tail_bytes == 0
+    assert journal.read_bytes().startswith(whole[: len(whole) - 5 - line["bytes"]])
+    assert main(["journal", "verify", "--config", str(installation.daemon_toml)]) == 0
+
+
+async def test_damage_in_the_middle_is_never_skipped(installation: Installation, journal: Path):
+    data = bytearray(journal.read_bytes())
+    data[len(HEADER) + 30] ^= 1
+    journal.write_bytes(data)
+    async with installation.daemon() as daemon:
+        assert await daemon.ended() == 1
+        assert f"damaged at byte {len(HEADER)}" in daemon.of("journal_refused")[0]["text"]
+    assert journal.read_bytes() == data
+
+
+async def test_a_port_that_is_taken(installation: Installation):
+    installation.change(f"port = {installation.port}", f"port = {installation.port}\n# taken")
+    taken = await asyncio.start_server(lambda reader, writer: writer.close(), HOST, installation.port)
+    async with taken, installation.daemon() as daemon:
+        assert await daemon.ended() == 2
+        assert str(installation.port) in "".join(daemon.plain)
+        assert "Traceback" not in "".join(daemon.plain)
+
+
+async def test_a_config_with_mistakes(installation: Installation):
+    installation.change("on_shutdown", "on_shotdown")
+    for arguments in ((), ("--check-config",)):
+        async with Running("run", "--config", str(installation.daemon_toml), *arguments) as daemon:
+            assert await daemon.ended() == 2
+            (line,) = daemon.plain
+            assert line.startswith(f"{installation.daemon_toml}: service.on_shotdown: unknown key; did you mean")
+
+
+# --- a tape with a bad line ---
+
+ROWS = 400
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> tuple[Path, Path]:
+    """A minute of a quiet day, whose line 300 of the messages says "x" where a price should be."""
+    messages = [f"{34200 + row * 0.01:.9f},1,{row},100,{100_0000 if row % 2 else 99_9900},{1}" for row in range(ROWS)]
+    book = ["1000100,500,1000000,500"] * ROWS
+    messages[299] = messages[299].replace("1000000", "x").replace("999900", "x")
+    paths = tmp_path / "ALFA_message.csv", tmp_path / "ALFA_orderbook.csv"
+    for path, lines in zip(paths, (messages, book), strict=True):
+        path.write_text("\n".join(lines) + "\n")
+    return paths
+
+
+async def test_venues_whose_tape_has_a_bad_line_stop_and_name_it(installation: Installation, tape: tuple[Path, Path]):
+    messages, book = tape
+    with installation.simulators_toml.open("a") as config:
+        config.write('[symbols.ALFA]\nstart_px = 1000000\n[tape]\nsymbol = "ALFA"\nspeed = 10.0\n')
+        config.write(f"messages = {msgspec.json.encode(str(messages)).decode()}\n")
+        config.write(f"book = {msgspec.json.encode(str(book)).decode()}\n")
+    async with installation.venues() as venues:
+        assert await venues.ended() == 1
+        text = venues.of("simulators_failed")[0]["text"]
+        assert str(messages) in text and "300" in text and "x" in text, text
+
+
+def test_the_demo_names_a_tapes_bad_line_before_it_starts(
+    tape: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--tape", str(tape[0]), "--book", str(tape[1]), "--models", str(tmp_path / "none")]) == 1
+    out = capfd.readouterr().out.replace("\n", "")
+    assert str(tape[0]) in out and "300" in out
+    assert not (tmp_path / "var").exists()
