@@ -245,7 +245,7 @@ class ChildFilled(Fact, frozen=True):
 class ChildCancelRequested(Fact, frozen=True):
     child_id: str
     cancel_id: str  # ClOrdID(11) of the cancel request
-    reason: str  # "horizon", "parent_cancel", "parent_replace", "kill_switch", "shutdown", "reprice"
+    reason: str  # "horizon", "parent_cancel", "parent_replace", "kill_switch", "shutdown", "late"
 
 
 class ChildCanceled(Fact, frozen=True):

@@ -98,10 +98,11 @@ class Working:
             return
         parent_id = parent.parent_id
         children = self.open_children(parent)
-        instrument = self.routing.instruments[order.symbol]
+        instrument = self.routing.instruments.get(order.symbol)
         is_immediate = order.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL
         if (
-            strategies.is_over(parent, now_ns)
+            instrument is None  # an order from before the symbol was taken out of the config
+            or strategies.is_over(parent, now_ns)
             or not instrument.hours.is_open(now_ns)
             or (is_immediate and state.decisions_of.get(parent_id))
         ):
@@ -114,6 +115,10 @@ class Working:
                 ended = OrdStatus.CANCELED if is_immediate else OrdStatus.EXPIRED
                 yield self.done(parent, ended, "", text, now_ns)
             return
+        if strategies.is_late(parent, now_ns):
+            latest_ns = now_ns + self.routing.policy.rest_ns(1.0)
+            too_long = [child for child in children if child.submitted.at_ns + child.submitted.horizon_ns > latest_ns]
+            yield from self.cancel_children(too_long, "late", now_ns)
         view = self.market.symbol(order.symbol)
         slice_ = strategies.next_slice(parent, state.open_qty(parent_id), now_ns, instrument.lot_qty)
         wake_ns = strategies.next_wake_ns(parent, now_ns)

@@ -8,7 +8,17 @@ from domain.orders import ParentOrder
 from router.strategies import sweep, twap
 from router.strategies.schema import Parameter, Slice, Strategy, convert
 
-__all__ = ["STRATEGIES", "Parameter", "Slice", "is_over", "next_slice", "next_wake_ns", "parse", "parse_replace"]
+__all__ = [
+    "STRATEGIES",
+    "Parameter",
+    "Slice",
+    "is_late",
+    "is_over",
+    "next_slice",
+    "next_wake_ns",
+    "parse",
+    "parse_replace",
+]
 
 STRATEGIES: Mapping[str, Strategy] = {"sweep": sweep, "twap": twap}
 ORD_TYPES = (OrdType.MARKET, OrdType.LIMIT)
@@ -43,6 +53,10 @@ def next_slice(parent: ParentOrder, open_qty: int, now_ns: int, lot_qty: int) ->
 
 def next_wake_ns(parent: ParentOrder, now_ns: int) -> int | None:
     return STRATEGIES[parent.accepted.strategy].next_wake_ns(parent, now_ns)
+
+
+def is_late(parent: ParentOrder, now_ns: int) -> bool:
+    return STRATEGIES[parent.accepted.strategy].is_late(parent, now_ns)
 
 
 def is_over(parent: ParentOrder, now_ns: int) -> bool:

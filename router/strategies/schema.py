@@ -55,6 +55,9 @@ class Strategy(Protocol):
     def next_wake_ns(self, parent: ParentOrder, now_ns: int) -> int | None:
         """When to ask again even if nothing happens; None: when something happens."""
 
+    def is_late(self, parent: ParentOrder, now_ns: int) -> bool:
+        """Whether time is so short that what still rests from calmer times has to come back to be taken."""
+
     def is_over(self, parent: ParentOrder, now_ns: int) -> bool:
         """Whether the rest of the order is to be cancelled."""
 

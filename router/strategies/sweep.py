@@ -29,5 +29,9 @@ def next_wake_ns(parent: ParentOrder, now_ns: int) -> int | None:
     return None
 
 
+def is_late(parent: ParentOrder, now_ns: int) -> bool:
+    return False
+
+
 def is_over(parent: ParentOrder, now_ns: int) -> bool:
     return False

@@ -43,8 +43,7 @@ def next_slice(parent: ParentOrder, open_qty: int, now_ns: int, lot_qty: int) ->
     if qty <= 0:
         return None
     behind = (parent.order_qty * elapsed_ns / duration_ns - parent.cum_qty) * slices / parent.order_qty
-    is_late = elapsed_ns * 10 >= duration_ns * 9
-    return Slice(qty, 1.0 if is_late else min(max(behind, 0.0), 1.0), True)
+    return Slice(qty, 1.0 if is_late(parent, now_ns) else min(max(behind, 0.0), 1.0), True)
 
 
 def next_wake_ns(parent: ParentOrder, now_ns: int) -> int | None:
@@ -55,6 +54,11 @@ def next_wake_ns(parent: ParentOrder, now_ns: int) -> int | None:
     late_ns = start_ns - (-9 * duration_ns // 10)
     over_ns = start_ns + duration_ns + GRACE_NS
     return min((at_ns for at_ns in (boundary_ns, late_ns, over_ns) if at_ns > now_ns), default=None)
+
+
+def is_late(parent: ParentOrder, now_ns: int) -> bool:
+    duration_ns, elapsed_ns, _ = _schedule(parent, now_ns)
+    return elapsed_ns * 10 >= duration_ns * 9
 
 
 def is_over(parent: ParentOrder, now_ns: int) -> bool:

@@ -199,6 +199,18 @@ def test_a_resting_child_is_cancelled_at_its_horizon_and_only_once() -> None:
     assert not of(desk.pass_time(20 * SECOND_NS), ChildCancelRequested)
 
 
+def test_what_rests_in_the_dark_comes_back_when_a_twap_runs_out_of_time() -> None:
+    desk = Harness()
+    desk.new(strategy="twap", params={"duration_s": "10", "slices": "1"}, order_qty=2000)
+    dark = [c for c in desk.open_children() if desk.state.children[c].submitted.venue == "DUSK"]
+    assert dark
+    cancels = of(desk.pass_time(9 * SECOND_NS), ChildCancelRequested)
+    assert {cancel.child_id for cancel in cancels if cancel.reason == "late"} >= set(dark)
+    taken = of(desk.canceled(dark[0]), ChildSubmitted)
+    assert taken and not any(child.horizon_ns for child in taken)
+    assert not [c for c in of(desk.pass_time(SECOND_NS // 10), ChildCancelRequested) if c.reason == "late"]
+
+
 def test_a_child_at_the_parents_limit_rests_on_until_somebody_offers_that_price() -> None:
     desk = Harness()
     facts = desk.new(order_qty=1000, ord_type=OrdType.LIMIT, limit_px=99_9900)
