@@ -1,6 +1,7 @@
 """The daemon as a process: started, used, stopped, killed and started again, and what it makes of damaged files."""
 
 import asyncio
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,15 +11,9 @@ import pytest
 
 from domain.facts import EpochStarted, VenueUp
 from domain.fields import OrdStatus, Side
-from learning.dataset import dataset
-from learning.registry import register, set_champion
-from learning.training import TrainingConfig, train
-from router.features import FEATURES
 from router.model import ONNX_FILE
 from service.cli import main
-from service.examples import daemon_config, simulators_config
 from service.journal import HEADER, Journal, survey
-from service.training import produce
 from simulators.client import plan_parents
 from tests.service.processes import HOST, TIMEOUT_S, Installation, Running, trading_systems, until
 
@@ -123,25 +118,13 @@ async def test_killed_in_the_midst_of_it_again_and_again(installation: Installat
 # --- files that are not as they should be ---
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with a small model of the example venues."""
-    simulators = simulators_config()
-    facts = produce(daemon_config(), simulators.market(), simulators.latency_ns(), 100, 3)
-    trained = train(dataset(facts, FEATURES), TrainingConfig(rounds=5, min_rows=10))
-    models = tmp_path_factory.mktemp("models")
-    register(models, trained, 1)
-    set_champion(models, trained.model_id)
-    return models
-
-
 async def test_a_model_serves_and_a_damaged_one_is_refused(installation: Installation, registry: Path):
-    installation.change(str(installation.models), str(registry))
+    shutil.copytree(registry, installation.models)
     async with installation.daemon() as daemon:
         model_id = (await daemon.says("ready"))["model"]
         assert len(model_id) == 12
         assert await daemon.stop() == 0
-    onnx = registry / model_id / ONNX_FILE
+    onnx = installation.models / model_id / ONNX_FILE
     data = bytearray(onnx.read_bytes())
     data[len(data) // 2] ^= 1
     onnx.write_bytes(data)
