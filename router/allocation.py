@@ -85,12 +85,15 @@ class _Filling:
         self.qtys = [0] * len(candidates)
         self.notes = [""] * len(candidates)
         self.children = 0
+        self.reserved = -1
         self.posted: dict[str, int] = {}  # lit venue -> the one candidate that rests there
+        reserves = wanted.urgency < 1.0
         for is_passive, run in groupby(ranked, lambda i: candidates[i].horizon_ns > 0):
             indices = list(run)
             share_qty = int(policy.max_passive_share * self.left_qty) if is_passive else self.left_qty
-            if is_passive and wanted.urgency < 1.0:
-                self._reserve_dark(indices)
+            if is_passive and reserves:
+                reserves = False
+                self._reserve_dark()
             for index in indices:
                 if not self.left_qty:
                     break
@@ -101,15 +104,19 @@ class _Filling:
                         self._give(index, self.left_qty)
         self._give_odd_rest()
 
-    def _reserve_dark(self, indices: Sequence[int]) -> None:
-        """The policy's share of what rests, to the cheapest dark candidate, where that is a child of its own."""
+    def _reserve_dark(self) -> None:
+        """The policy's share of what rests, to the cheapest dark candidate, where that is a child of its own.
+
+        Also where what takes comes between the first that rests and the dark.
+        """
         share_qty = int(self.policy.min_dark_share * self.left_qty)
-        dark = next((index for index in indices if self.candidates[index].kind is DARK), None)
+        dark = next((index for index in self.ranked if self.candidates[index].kind is DARK), None)
         if dark is None or self.children + 1 >= self.policy.max_children_per_decision:
             return  # a single child is for the cheapest
         if min(share_qty, self._room(dark)) >= self._needed_qty(dark):
             self._give(dark, share_qty)
             self.children += 1
+            self.reserved = dark
 
     def _needed_qty(self, index: int) -> int:
         """The smallest child that the candidate and the policy allow, in whole lots."""
@@ -166,7 +173,9 @@ class _Filling:
             self.qtys[last] += self.odd_qty
 
     def allocations(self, scores: Sequence[Score], propensities: Sequence[float]) -> list[Allocation]:
-        last = next((i for i in reversed(self.ranked) if self.qtys[i]), -1)
+        served = [i for i in self.ranked if self.qtys[i]]
+        # The dark reserve says nothing about the others: it got its part out of turn.
+        last = next((i for i in reversed(served) if i != self.reserved), served[-1] if served else -1)
         last_bps = scores[last].cost_bps
         name = f"{self.candidates[last].venue} {self.candidates[last].action} at {last_bps:.2f} bps"
         early = "urgent: filled by what is immediate" if self.wanted.urgency >= 1.0 else "filled by an exploration"

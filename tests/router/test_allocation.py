@@ -93,13 +93,19 @@ CASES = [
         "the dark gets its reserve although it costs more",
         [(post("LIT1"), 1.0), (post("LIT2"), 2.0), (peg("DARK1"), 4.0), (peg("DARK2"), 3.0)],
         {},
-        [(500, ""), (300, ""), (0, "costlier than DARK2 mid_peg at 3.00 bps"), (200, "")],
+        [(500, ""), (300, ""), (0, "costlier than LIT2 post at 2.00 bps"), (200, "")],
+    ),
+    (
+        "also where a take costs less than the dark",
+        [(post("LIT1"), 1.0), (post("LIT2"), 2.0), (take("LIT3", 900), 2.5), (peg("DARK1"), 3.0)],
+        {},
+        [(500, ""), (300, ""), (0, "costlier than LIT2 post at 2.00 bps"), (200, "")],
     ),
     (
         "but nothing of a slice that can't wait, nor less than a child",
         [(post("LIT1"), 1.0), (post("LIT2"), 2.0), (peg("DARK1"), 4.0)],
-        {"wanted": Slice(400, 0.0, True)},
-        [(200, ""), (200, ""), (0, "costlier than LIT2 post at 2.00 bps")],
+        {"wanted": Slice(300, 0.0, True)},
+        [(150, ""), (150, ""), (0, "costlier than LIT2 post at 2.00 bps")],
     ),
     (
         "the dark with no share left",
