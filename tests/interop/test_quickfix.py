@@ -1,0 +1,208 @@
+"""Our sessions against the C++ engine over sockets, in both roles: whatever happens, it never rejects what we say."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fix import tcp
+from fix.endpoint import Endpoint, Link, Output
+from fix.session import Received, Session, SessionConfig
+from fix.store import MemoryStore
+from service.echo import Echo, session_config
+from tests.interop.quickfix_peer import Fields, Peer, running
+
+VERSIONS = ("FIX.4.2", "FIX.4.4")
+COUNT, GAP = 1000, 5
+
+
+def order(cl_ord_id: object) -> Fields:
+    return [(11, cl_ord_id), (21, 1), (55, "X"), (54, 1), (60, "20240102-14:30:00"), (38, 100), (40, 1)]
+
+
+async def wait(peer: Peer, what: str, until: Callable[[Peer], bool]) -> None:
+    await asyncio.to_thread(peer.wait, what, until)
+
+
+async def settled(peer: Peer, ours: Session) -> None:
+    """Both engines have counted all that was said."""
+    await wait(
+        peer,
+        "agreement",
+        lambda peer: (
+            (ours.store.next_in, ours.store.next_out)
+            == (peer.session.getExpectedSenderNum(), peer.session.getExpectedTargetNum())
+        ),
+    )
+
+
+async def orders(peer: Peer, count: int) -> None:
+    await wait(peer, f"{count} orders", lambda peer: len(peer.heard_of("D")) >= count)
+    assert len(peer.heard_of("D")) == count
+
+
+@asynccontextmanager
+async def serving(endpoint: Endpoint, connect_to: int = 0) -> AsyncIterator[tcp.Carrier]:
+    connectors = {"peer": ("127.0.0.1", connect_to)} if connect_to else {}
+    carrier = await tcp.serve(endpoint, {} if connect_to else {"peer": ("127.0.0.1", 0)}, connectors)
+    try:
+        yield carrier
+    finally:
+        await carrier.close()
+
+
+@asynccontextmanager
+async def engine(*args: object, **kwargs: object) -> AsyncIterator[Peer]:
+    """`running` whose start and stop, which wait for the other side, leave our loop alone."""
+    context = running(*args, **kwargs)  # type: ignore[arg-type]
+    peer = await asyncio.to_thread(context.__enter__)
+    try:
+        yield peer
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+def resent(messages: list) -> list[int]:
+    return [message.msg_seq_num for message in messages if message.poss_dup]
+
+
+@pytest.mark.parametrize("begin_string", VERSIONS)
+async def test_the_engine_as_initiator(begin_string: str, tmp_path: Path) -> None:
+    echo = Echo([session_config(f"{begin_string}:US:THEM")], 0, lambda event, text: None)
+    (ours,) = (peer.session for peer in echo._peers.values())
+    async with serving(echo) as carrier:
+        where = (begin_string, "initiator", carrier.addresses["peer"][1], tmp_path, ("THEM", "US"))
+        async with engine(*where) as peer:
+            await wait(peer, "logon", lambda peer: peer.is_logged_on)
+            for number in range(COUNT):
+                peer.send("D", order(number))
+            await orders(peer, COUNT)
+            assert [message.get(11) for message in peer.heard_of("D")] == [str(number) for number in range(COUNT)]
+
+            # We lose what they said: they resend it, and it is echoed again.
+            ours.store.next_in -= GAP
+            peer.send("D", order("after our gap"))
+            await orders(peer, COUNT + GAP + 1)
+            lost = list(range(COUNT + 2 - GAP, COUNT + 3))
+            await wait(peer, "replay", lambda peer: resent(peer.said_of("D")) == lost)
+
+            # They lose what we said: we resend it.
+            await settled(peer, ours)
+            peer.session.setNextTargetMsgSeqNum(peer.session.getExpectedTargetNum() - GAP)
+            peer.send("D", order("after their gap"))
+            await orders(peer, COUNT + GAP + 1 + GAP + 1)
+            assert len(resent(peer.heard_of("D"))) == GAP
+            await settled(peer, ours)
+
+            peer.session.logout("enough")
+            await wait(peer, "logout", lambda peer: not peer.is_logged_on and peer.heard_of("5"))
+            assert peer.refusals() == []
+
+        async with engine(*where, extra={"ResetOnLogon": "Y"}) as peer:
+            await wait(peer, "logon", lambda peer: peer.is_logged_on)
+            (logon,) = peer.heard_of("A")
+            assert (logon.msg_seq_num, logon.get(141)) == (1, "Y")
+            peer.send("D", order("after the reset"))
+            await orders(peer, 1)
+            assert (ours.store.next_in, ours.store.next_out) == (3, 3)
+            assert peer.refusals() == []
+
+
+class Initiator:
+    """One session of ours that connects; `received` are the application messages."""
+
+    def __init__(self, config: SessionConfig) -> None:
+        self.session = Session(config, MemoryStore(), 0)
+        self.received: list[str] = []
+        self.changed = asyncio.Event()
+        self.link: Link = 0
+
+    def connected(self, link: Link, port: str, now_ns: int) -> Output:
+        self.link = link
+        self.session.connected(now_ns)
+        return self.work(now_ns)
+
+    def receive(self, link: Link, data: bytes, now_ns: int) -> Output:
+        self.session.receive(data, now_ns)
+        return self.work(now_ns)
+
+    def disconnected(self, link: Link, now_ns: int) -> Output:
+        self.session.disconnected(now_ns)
+        return self.work(now_ns)
+
+    def timer(self, now_ns: int) -> Output:
+        self.session.timer(now_ns)
+        return self.work(now_ns)
+
+    def next_timer_ns(self) -> int | None:
+        return self.session.next_timer_ns()
+
+    def work(self, now_ns: int) -> Output:
+        while (event := self.session.next_event(now_ns)) is not None:
+            if isinstance(event, Received):
+                self.received.append(event.message.get(11) or event.message.msg_type)
+        self.changed.set()
+        return Output([(self.link, outgoing.raw) for outgoing in self.session.take_outbox()])
+
+    def send(self, carrier: tcp.Carrier, cl_ord_id: object) -> None:
+        self.session.send_fields("D", [(str(tag), str(value)) for tag, value in order(cl_ord_id)], carrier.now_ns())
+        carrier.perform(self.work(carrier.now_ns()))
+
+    async def until(self, what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not what():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return bound.getsockname()[1]
+
+
+@pytest.mark.parametrize("begin_string", VERSIONS)
+async def test_the_engine_as_acceptor(begin_string: str, tmp_path: Path) -> None:
+    port = free_port()
+    config = SessionConfig(begin_string=begin_string, sender_comp_id="US", target_comp_id="THEM", role="initiator")
+    ours = Initiator(config)
+    async with engine(begin_string, "acceptor", port, tmp_path, ("THEM", "US")) as peer:
+        async with serving(ours, port) as carrier:
+            await ours.until(lambda: ours.session.is_logged_on)
+            for number in range(COUNT):
+                ours.send(carrier, number)
+            await ours.until(lambda: len(ours.received) == COUNT)
+            assert ours.received == [str(number) for number in range(COUNT)]
+
+            ours.session.store.next_in -= GAP
+            ours.send(carrier, "after our gap")
+            await ours.until(lambda: len(ours.received) == COUNT + GAP + 1)
+            lost = list(range(COUNT + 2 - GAP, COUNT + 3))
+            await wait(peer, "replay", lambda peer: resent(peer.said_of("D")) == lost)
+
+            await settled(peer, ours.session)
+            peer.session.setNextTargetMsgSeqNum(peer.session.getExpectedTargetNum() - GAP)
+            ours.send(carrier, "after their gap")
+            # One of the numbers was our ResendRequest(2), which is gap-filled.
+            await orders(peer, COUNT + 1 + GAP - 1 + 1)
+            assert len(resent(peer.heard_of("D"))) == GAP - 1
+            await ours.until(lambda: ours.received[-1] == "after their gap")
+            await settled(peer, ours.session)
+
+            ours.session.logout("enough", carrier.now_ns())
+            carrier.perform(ours.work(carrier.now_ns()))
+            await wait(peer, "logout", lambda peer: not peer.is_logged_on and peer.said_of("5"))
+        resetting = SessionConfig(
+            begin_string=begin_string, sender_comp_id="US", target_comp_id="THEM", role="initiator", reset_on_logon=True
+        )
+        ours = Initiator(resetting)
+        async with serving(ours, port) as carrier:
+            await ours.until(lambda: ours.session.is_logged_on)
+            ours.send(carrier, "after the reset")
+            await ours.until(lambda: ours.received == ["after the reset"])
+            logon = peer.said_of("A")[-1]
+            assert (logon.msg_seq_num, logon.get(141)) == (1, "Y")
+            assert (ours.session.store.next_in, ours.session.store.next_out) == (3, 3)
+        assert peer.refusals() == []
