@@ -88,6 +88,22 @@ def demo(args: argparse.Namespace) -> int:
     return service_demo.main(args)
 
 
+def market(args: argparse.Namespace) -> int:
+    from service import market as service_market
+    from simulators.presets import UnknownPreset
+
+    if len(args.tape) != len(args.book):
+        raise CommandError("fairlead market: --tape and --book go together, the messages and the order book of one day")
+    if args.action == "report" and not args.preset and not args.tape:
+        raise CommandError("fairlead market report: nothing to measure: give --preset or --tape with --book")
+    try:
+        return service_market.report(args)
+    except UnknownPreset as unknown:
+        raise CommandError(f"fairlead market: {unknown}") from None
+    except ValueError as error:  # a tape that is none
+        raise CommandError(f"fairlead market: {error}") from None
+
+
 def train(args: argparse.Namespace) -> int:
     from service import training
 
@@ -220,6 +236,12 @@ def _existing(text: str) -> Path:
     return Path(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -253,6 +275,18 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--book", type=_existing, metavar="FILE", help="and the order book file that belongs to it")
     shown.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
     shown.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+
+    measured = command("market", market, "what simulated markets and real tapes have in common, measured")
+    measuring = measured.add_subparsers(dest="action", metavar="ACTION", required=True)
+    text = "the facts of presets and of tapes side by side; --preset and --tape may be given more than once"
+    reported = measuring.add_parser("report", help=text, description=text)
+    reported.add_argument("--preset", action="append", default=[], metavar="NAME", help="large_tick, mid_cap, ...")
+    reported.add_argument("--tape", action="append", default=[], type=_existing, metavar="MESSAGES", help="LOBSTER")
+    reported.add_argument("--book", action="append", default=[], type=_existing, metavar="ORDERBOOK", help="its book")
+    reported.add_argument("--days", type=_count, default=1, metavar="N", help="simulated days of each preset")
+    reported.add_argument("--seed", type=int, default=1, metavar="S", help="of the first simulated day")
+    reported.add_argument("--json", type=Path, metavar="FILE", help="write the facts there, one object a source")
+    reported.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures there")
 
     trained = command("train", train, "train a fill model on simulated outcomes and register it")
     trained.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")

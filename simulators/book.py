@@ -6,6 +6,8 @@ of a displayed level and every trade is published at once, ours like all others.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
+from typing import Protocol
 
 from domain.fields import LastLiquidityInd, Side
 from domain.market import BookSnapshot, LevelChange, MarketUpdate, TradePrinted
@@ -64,10 +66,21 @@ class BookSide:
         return tuple((key * self.sign, self.levels[key * self.sign].qty) for key in reversed(self.keys))
 
 
-class Book:
-    """The book of one symbol at one venue. It matches; whether an order may come in is the venue's business."""
+class Watcher(Protocol):
+    """Sees every single order, which the published levels do not show; each call finds the book as it then is."""
 
-    __slots__ = ("_publisher", "asks", "bids", "owned", "symbol", "venue")
+    def added(self, book_side: BookSide, px: int, resting: Resting, at_ns: int) -> None: ...
+
+    def reduced(self, book_side: BookSide, px: int, resting: Resting, qty: int, traded: bool, at_ns: int) -> None: ...
+
+
+class Book:
+    """The book of one symbol at one venue. It matches; whether an order may come in is the venue's business.
+
+    `on_taken(sign, qty, at_ns)` hears of every aggressor that traded, 1 for a buyer: what everybody sees on the tape.
+    """
+
+    __slots__ = ("_publisher", "asks", "bids", "on_taken", "owned", "symbol", "venue", "watcher")
 
     def __init__(self, symbol: str, publisher: Publisher) -> None:
         self.symbol = symbol
@@ -75,6 +88,8 @@ class Book:
         self.bids = BookSide(BUY)
         self.asks = BookSide(SELL)
         self.owned: dict[str, Resting] = {}  # clients' resting orders by OrderID
+        self.watcher: Watcher | None = None
+        self.on_taken: Callable[[int, int, int], None] | None = None
         self._publisher = publisher
 
     def add(self, book_side: BookSide, px: int, resting: Resting, at_ns: int, in_front: bool = False) -> None:
@@ -88,6 +103,8 @@ class Book:
         book_side.count += 1
         if resting.order is not None:
             self.owned[resting.order.order_id] = resting
+        if self.watcher is not None:
+            self.watcher.added(book_side, px, resting, at_ns)
         self._level_changed(book_side, px, level.qty, at_ns)
 
     def reduce(
@@ -105,6 +122,8 @@ class Book:
             self._gone(book_side, resting)
             if not level.queue:
                 book_side.drop_level(px)
+        if self.watcher is not None:
+            self.watcher.reduced(book_side, px, resting, qty, traded, at_ns)
         self._level_changed(book_side, px, level.qty, at_ns)
 
     def withdraw_background(self, book_side: BookSide, px: int, at_ns: int) -> None:
@@ -113,11 +132,16 @@ class Book:
         kept = [resting for resting in level.queue if resting.order is not None]
         if len(kept) == len(level.queue):
             return
-        book_side.count -= len(level.queue) - len(kept)
+        leaving = [resting for resting in level.queue if resting.order is None]
         level.queue = kept
-        level.qty = sum(resting.qty for resting in kept)
-        if not kept:
-            book_side.drop_level(px)
+        book_side.count -= len(leaving)
+        for resting in leaving:
+            qty, resting.qty = resting.qty, 0
+            level.qty -= qty
+            if not level.qty:
+                book_side.drop_level(px)
+            if self.watcher is not None:
+                self.watcher.reduced(book_side, px, resting, qty, False, at_ns)
         self._level_changed(book_side, px, level.qty, at_ns)
 
     def take(self, side: Side, qty: int, limit_px: int, at_ns: int, taker: Order | None = None) -> int:
@@ -130,6 +154,8 @@ class Book:
             if limit_px and (px > limit_px if buying else px < limit_px):
                 break
             left -= self._take_level(book_side, px, left, at_ns, taker)
+        if left < qty and self.on_taken is not None:
+            self.on_taken(side.sign, qty - left, at_ns)
         return qty - left
 
     def _take_level(self, book_side: BookSide, px: int, wanted: int, at_ns: int, taker: Order | None) -> int:
@@ -145,8 +171,10 @@ class Book:
             if not resting.qty:
                 del queue[0]
                 self._gone(book_side, resting)
-        if not queue:
-            book_side.drop_level(px)
+                if not queue:
+                    book_side.drop_level(px)
+            if self.watcher is not None:
+                self.watcher.reduced(book_side, px, resting, qty, True, at_ns)
         self._level_changed(book_side, px, level.qty, at_ns)
         return wanted - left
 
