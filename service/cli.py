@@ -292,6 +292,12 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
     trained.add_argument("--parents", type=int, default=600, metavar="N", help="simulated orders to learn from")
     trained.add_argument("--seed", type=int, default=1, metavar="S")
+    trained.add_argument(
+        "--config", type=_existing, metavar="FILE", help="the daemon to train for; default: deploy/fairlead.toml"
+    )
+    trained.add_argument(
+        "--simulators", type=_existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
+    )
 
     explained = command("explain", explain, "why an order was worked as it was, from the journal")
     explained.add_argument(

@@ -38,13 +38,11 @@ def simulated_day(config: MarketConfig, seed: int, progress: Callable[[int], Non
 
 def simulated(name: str, config: MarketConfig, days: int, seed: int, bars: Progress) -> Source:
     task = bars.add_task(f"{name}: {days} day{'s' * (days > 1)} and {PAIRS} twin runs", total=days + PAIRS)
-    recordings = []
-    for day in range(days):
-        recordings.append(
-            simulated_day(
-                config, seed + day, lambda second, day=day: bars.update(task, completed=day + second / SESSION_S)
-            )
-        )
+
+    def passed(day: int) -> Callable[[int], None]:
+        return lambda second: bars.update(task, completed=day + second / SESSION_S)
+
+    recordings = [simulated_day(config, seed + day, passed(day)) for day in range(days)]
     lit_qty = sum(recording.lit_qty for recording in recordings) / len(recordings)
     lot_qty = config.symbols[0].lot_qty
     mean_qty = sum(recording.trade_qty.mean() for recording in recordings) / len(recordings)

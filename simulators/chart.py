@@ -1,12 +1,14 @@
 """Line charts as inline SVG, without a script: sharp in print, readable in light and dark, small enough to mail.
 
-Colours are classes (`s0`, `s1`, ...) and variables of the page that holds the chart, so one style sheet has both themes.
+Colours are classes (`s0`, `s1`, ...) and variables of the page around the chart: one style sheet has both themes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, isfinite, log10
+
+from simulators.facts import Floats
 
 WIDTH, HEIGHT = 420, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 12, 42
@@ -17,8 +19,8 @@ class Series:
     """Points of one line; those that are not finite (or not positive on a log axis) are left out."""
 
     name: str
-    xs: Sequence[float]
-    ys: Sequence[float]
+    xs: Sequence[float] | Floats
+    ys: Sequence[float] | Floats
     number: int  # of its colour
     dots: bool = True
 
@@ -40,9 +42,8 @@ def line_chart(series: Sequence[Series], x: Axis, y: Axis, band: tuple[float, fl
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y.label)} by {escape(x.label)}">']
     if band:
         top, bottom = _y(band[1], y_ends), _y(band[0], y_ends)
-        parts.append(
-            f'<rect class="band" x="{_LEFT}" y="{top:.1f}" width="{WIDTH - _LEFT - _RIGHT}" height="{bottom - top:.1f}"/>'
-        )
+        width = WIDTH - _LEFT - _RIGHT
+        parts.append(f'<rect class="band" x="{_LEFT}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}"/>')
     parts += _grid(x, x_ends, y, y_ends)
     for one, points in shown:
         at = [(_x(px, x_ends), _y(py, y_ends)) for px, py in points]

@@ -4,7 +4,7 @@ Each measure is defined in docs/market.md with its formula and its source. All a
 a source are averaged. What a day is too short or too quiet to say is None, never a guess.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -260,8 +260,8 @@ def _acf(values: Floats, lags: Sequence[int]) -> Floats:
     """Autocorrelation at each lag; NaN where fewer than _FEWEST products are there."""
     centred = values - values.mean() if len(values) else values
     power = float(np.sum(centred**2))
-    known: Callable[[int], bool] = lambda lag: power > 0 and len(values) - lag >= _FEWEST  # noqa: E731
-    return np.array([np.sum(centred[lag:] * centred[:-lag]) / power if known(lag) else np.nan for lag in lags])
+    longest = len(values) - _FEWEST if power else 0
+    return np.array([np.sum(centred[lag:] * centred[:-lag]) / power if lag <= longest else np.nan for lag in lags])
 
 
 def _correlation(first: Floats, second: Floats) -> float:

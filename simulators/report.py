@@ -269,7 +269,7 @@ def _impact_charts(moved: Sequence[tuple[int, str, Impact]]) -> list[tuple[str, 
         (
             "Decay",
             "of the impact after the order's end, in durations of the order",
-            line_chart(decay, Axis("durations since the end"), Axis("of the peak", low=0.0)),
+            line_chart(decay, Axis("durations since the end"), Axis("of the peak")),
         ),
     ]
 
@@ -299,7 +299,8 @@ svg text { font-size: 11px; fill: var(--soft); } .grid { stroke: var(--rule); } 
 .s3 { --c: var(--s3); } .s4 { --c: var(--s4); }
 """
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Market report</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Facts of a market</title>
 <style>{css}</style></head><body><h1>Facts of a market</h1><p>{names}</p>
 <div class="wide">{facts}</div><main>{figures}</main><div class="wide">{rest}</div></body></html>
 """

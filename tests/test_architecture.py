@@ -45,6 +45,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "learning/registry.py": ({"os", "pathlib", "shutil", "files"}, "keeps model artifacts"),
     "simulators/client_tcp.py": ({"asyncio", "time"}, "the simulated EMS over a socket"),
     "simulators/config.py": ({"pathlib"}, "names paths, opens none"),
+    "simulators/presets/__init__.py": ({"importlib", "files"}, "reads the package's own data"),
     "simulators/serve.py": (
         {"asyncio", "os", "pathlib", "signal", "time", "uvloop", "files"},
         "the simulated venues as a process",
@@ -61,6 +62,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/examples.py": ({"pathlib"}, "names the example configs"),
     "service/journal.py": ({"fcntl", "os", "pathlib", "files"}, "the journal"),
     "service/logs.py": ({"os", "files"}, "opens the log file"),
+    "service/market.py": ({"pathlib", "files"}, "reads tapes, writes reports"),
     "service/runtime.py": (
         {"asyncio", "pathlib", "signal", "time", "uvloop", "files"},
         "the node as a process: its clock, signals and journal",
