@@ -24,7 +24,7 @@ from simulators.client_session import EmsSession
 from simulators.market import Market
 
 PARENTS = 400
-TRAINING_PARENTS = 100
+TRAINING_PARENTS = 200
 
 
 class Stopwatch:

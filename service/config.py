@@ -58,6 +58,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 1
     on_shutdown: Literal["hold", "cancel"] = "hold"
     shutdown_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    durability: Literal["process", "disk"] = "process"
     record_market_data: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_file: str = ""

@@ -10,9 +10,9 @@ DAEMON = DEPLOY / "fairlead.toml"
 SIMULATORS = DEPLOY / "simulators.toml"
 
 
-def daemon_config() -> config.ServiceConfig:
-    return config.load(DAEMON)
+def daemon_config(path: Path | None = None) -> config.ServiceConfig:
+    return config.load(path or DAEMON)
 
 
-def simulators_config() -> SimulatorsConfig:
-    return toml.load(SimulatorsConfig, SIMULATORS)
+def simulators_config(path: Path | None = None) -> SimulatorsConfig:
+    return toml.load(SimulatorsConfig, path or SIMULATORS)

@@ -32,33 +32,44 @@ log = structlog.get_logger()
 
 
 class JournaledNode:
-    """A node as an `fix.endpoint.Endpoint` whose every batch is in the journal before its bytes are handed on."""
+    """A node as an `fix.endpoint.Endpoint` whose every batch is in the journal before its bytes are handed on.
+
+    Once an input failed, in the node or on its way to the journal, the node may know what the journal does not: nothing
+    more goes in, is written or leaves, and only a restart goes on.
+    """
 
     def __init__(self, node: Node, journal: Journal, later: Callable[[Callable[[], None]], object]) -> None:
         self.node = node
         self._journal = journal
         self._later = later  # runs a function after the bytes of this input were written
+        self._is_broken = False
 
     def connected(self, link: Link, port: str, now_ns: int) -> NodeOutput:
-        return self.perform(time.perf_counter_ns(), self.node.connected(link, port, now_ns))
+        return self.run(self.node.connected, link, port, now_ns)
 
     def receive(self, link: Link, data: bytes, now_ns: int) -> NodeOutput:
-        started_ns = time.perf_counter_ns()
-        return self.perform(started_ns, self.node.receive(link, data, now_ns))
+        return self.run(self.node.receive, link, data, now_ns)
 
     def disconnected(self, link: Link, now_ns: int) -> NodeOutput:
-        return self.perform(time.perf_counter_ns(), self.node.disconnected(link, now_ns))
+        return self.run(self.node.disconnected, link, now_ns)
 
     def timer(self, now_ns: int) -> NodeOutput:
-        return self.perform(time.perf_counter_ns(), self.node.timer(now_ns))
+        return self.run(self.node.timer, now_ns)
 
     def next_timer_ns(self) -> int | None:
-        return self.node.next_timer_ns()
+        return None if self._is_broken else self.node.next_timer_ns()
 
-    def perform(self, started_ns: int, output: NodeOutput) -> NodeOutput:
+    def run(self, act: Callable[..., NodeOutput], *arguments: Any) -> NodeOutput:
+        """One input: `act` is a method of the node. What it raises ends everything."""
+        started_ns = time.perf_counter_ns()
+        if self._is_broken:
+            return NodeOutput()
+        self._is_broken = True  # unless it gets through
+        output = act(*arguments)
         if output.facts:
             self._journal.append(output.facts)
             self._later(lambda: self._afterwards(started_ns, output.facts))
+        self._is_broken = False
         for notice in self.node.links.take_notices():
             report = log.info if notice.event == "session_ended" else log.warning
             report(notice.event, text=notice.text)
@@ -145,7 +156,7 @@ async def serve(config: ServiceConfig) -> int:
         log.error("model_refused", text=str(refused))
         return 1
     try:
-        journal = Journal.open(config.journal_path)
+        journal = Journal.open(config.journal_path, config.service.durability)
     except JournalError as error:
         log.error("journal_refused", text=str(error))
         return 1
@@ -153,7 +164,7 @@ async def serve(config: ServiceConfig) -> int:
         log.warning("journal_tail_cut", path=str(journal.path), bytes=journal.cut_bytes)
     node = Node(config, model, model_text, time.time_ns(), recorded=read(journal.path), stopwatch=time.perf_counter_ns)
     endpoint = JournaledNode(node, journal, loop.call_soon)
-    endpoint.perform(time.perf_counter_ns(), node.start(time.time_ns()))
+    endpoint.run(node.start, time.time_ns())
     connectors = {}
     for venue in config.venues:
         if venue.enabled:
@@ -163,7 +174,7 @@ async def serve(config: ServiceConfig) -> int:
     log.info("ready", addresses=server.addresses, model=model.model_id)
 
     def operate(command: OperatorCommand) -> None:
-        server.perform(endpoint.perform(time.perf_counter_ns(), node.operator(command, time.time_ns())))
+        server.perform(endpoint.run(node.operator, command, server.now_ns()))
 
     calm_collector()
     control = await serve_control(config.control_path, operate, lambda: status(node))
@@ -171,19 +182,19 @@ async def serve(config: ServiceConfig) -> int:
     if failed:
         return 1
     log.info("stopping", on_shutdown=config.service.on_shutdown)
-    server.perform(endpoint.perform(time.perf_counter_ns(), node.begin_shutdown(time.time_ns())))
+    server.perform(endpoint.run(node.begin_shutdown, server.now_ns()))
     deadline = loop.time() + config.service.shutdown_timeout_s
     while not node.is_drained and loop.time() < deadline and not drained.is_set():
         await asyncio.sleep(0.02)
     if not node.is_drained:
         log.warning("stopped_with_open_children", text="their state is asked for after the restart")
-    server.perform(endpoint.perform(time.perf_counter_ns(), node.end_shutdown(time.time_ns())))
+    server.perform(endpoint.run(node.end_shutdown, server.now_ns()))
     await asyncio.sleep(0.1)  # for the counterparties' Logout
     control.close()
     await server.close()
     journal.close()
     log.info("stopped")
-    return 0
+    return 1 if failed else 0
 
 
 def status(node: Node) -> dict[str, object]:

@@ -28,6 +28,7 @@ from service.node import VERSION
 from service.simulation import SECOND_NS, Simulation
 from simulators.client import Ems, plan_parents
 from simulators.client_session import EmsSession
+from simulators.config import SimulatorsConfig
 from simulators.market import Market
 from simulators.market_config import MarketConfig
 
@@ -82,9 +83,22 @@ def produce(
     return simulation.facts
 
 
-def bootstrap(models: Path, parents: int, seed: int, console: Console) -> TrainedModel:
-    """Simulates, trains, registers and, if it beats the baselines, makes the model the champion."""
-    config, simulators = daemon_config(), simulators_config()
+def bootstrap(
+    models: Path,
+    parents: int,
+    seed: int,
+    console: Console,
+    config: ServiceConfig | None = None,
+    simulators: SimulatorsConfig | None = None,
+) -> TrainedModel:
+    """Simulates, trains, registers and, if it beats the baselines, makes the model the champion.
+
+    A model serves the venues of `config`; every one of them has to be in `simulators`. The default are the examples.
+    """
+    config, simulators = config or daemon_config(), simulators or simulators_config()
+    missing = {venue.name for venue in config.venues if venue.enabled} - simulators.venues.keys()
+    if missing:
+        raise NotEnoughData(f"no simulated venue for {', '.join(sorted(missing))}")
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -141,7 +155,8 @@ def main(args: argparse.Namespace) -> int:
     """`fairlead train`: 0 if the model now serves, 1 if it does not beat what is simpler."""
     console = Console()
     try:
-        trained = bootstrap(args.models, args.parents, args.seed, console)
+        config, simulators = daemon_config(args.config), simulators_config(args.simulators)
+        trained = bootstrap(args.models, args.parents, args.seed, console, config, simulators)
     except NotEnoughData as short:
         console.print(f"not enough outcomes: {short}")
         return 1
