@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import sys
@@ -68,8 +69,8 @@ class Installation:
         ledger = from_lines((self.directory / "venues" / "ledger.jsonl").read_bytes())
         return reconcile(facts, {name: client.orders.values() for name, client in ems.items()}, ledger)
 
-    def daemon(self) -> "Running":
-        return Running("run", "--config", str(self.daemon_toml))
+    def daemon(self, *, max_file_bytes: int = -1) -> "Running":
+        return Running("run", "--config", str(self.daemon_toml), max_file_bytes=max_file_bytes)
 
     def venues(self) -> "Running":
         return Running("simulate", "--config", str(self.simulators_toml))
@@ -90,16 +91,21 @@ class Installation:
 class Running:
     """`fairlead COMMAND ...` as a process; `log` grows line by line. Killed when the block is left, if it must."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, max_file_bytes: int = -1) -> None:
         self._arguments = arguments
+        self._max_file_bytes = max_file_bytes  # what it writes beyond fails, as on a full disk; -1: nothing does
         self.log: list[dict[str, Any]] = []
         self.plain: list[str] = []  # lines that are no JSON
 
     async def __aenter__(self) -> "Running":
         pipe = asyncio.subprocess.PIPE
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service.cli", *self._arguments), stdout=pipe, stderr=asyncio.subprocess.STDOUT
+            *(sys.executable, "-m", "service.cli", *self._arguments),
+            stdout=pipe,
+            stderr=asyncio.subprocess.STDOUT,
         )
+        if self._max_file_bytes >= 0:
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self._max_file_bytes, self._max_file_bytes))
         self._reading = asyncio.create_task(self._read())
         return self
 

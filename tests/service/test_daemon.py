@@ -173,6 +173,26 @@ async def test_damage_in_the_middle_is_never_skipped(installation: Installation,
     assert journal.read_bytes() == data
 
 
+async def test_a_full_disk_stops_the_daemon_before_anything_leaves_that_is_not_written(installation: Installation):
+    async with installation.venues() as venues, trading_systems(installation, {}) as ems:
+        await venues.says("simulators_ready")
+        async with installation.daemon(max_file_bytes=40_000) as daemon:
+            await installation.trading()
+            client = ems["EMS1"]
+            for number in range(40):
+                client.new_order(f"F{number}", "ALFA", Side.BUY, 300, account="ACC1", strategy="sweep")
+            assert await daemon.ended() == 1
+            (failed,) = daemon.of("failed")
+            assert "File too large" in failed["text"]
+        assert installation.config.journal_path.stat().st_size <= 40_000
+        async with installation.daemon() as daemon:
+            await until(lambda: client.done)
+            assert await daemon.stop() == 0
+        assert await venues.stop() == 0
+    assert installation.books(ems).differences == []
+    assert [client.violations for client in ems.values()] == [[], []]
+
+
 async def test_a_port_that_is_taken(installation: Installation):
     installation.change(f"port = {installation.port}", f"port = {installation.port}\n# taken")
     taken = await asyncio.start_server(lambda reader, writer: writer.close(), HOST, installation.port)
