@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fix.session import SessionConfig
     from service.config import ServiceConfig
 
+SESSION_VERBS = ("list", "disconnect", "connect", "enable", "disable", "reset", "set")
 NARROWEST = 150  # columns of a table that goes to a file or a pipe
 
 
@@ -110,6 +111,21 @@ def train(args: argparse.Namespace) -> int:
     return training.main(args)
 
 
+def learn(args: argparse.Namespace) -> int:
+    from learning.tape_study import TapeTooShort
+    from service import learn as service_learn
+    from simulators.lobster import TapeError
+
+    if args.json and not args.json.parent.is_dir():
+        raise CommandError(f"fairlead learn: there is no directory {args.json.parent} for the JSON")
+    try:
+        return service_learn.main(args)
+    except TapeError as error:
+        raise CommandError(str(error)) from None
+    except (TapeTooShort, EOFError) as error:  # a gzipped file that ends too early is an EOFError
+        raise CommandError(f"{args.tape}: {error}") from None
+
+
 def explain(args: argparse.Namespace) -> int:
     from rich.console import Console
 
@@ -137,6 +153,8 @@ def control(args: argparse.Namespace) -> int:
     from service.control import ask
 
     config = load(args.config)
+    if args.action == "sessions":
+        return _sessions(args, config)
     line = {"command": args.action}
     if args.action != "status":
         line |= {"scope": args.scope, "by": getpass.getuser()}
@@ -151,6 +169,49 @@ def control(args: argparse.Namespace) -> int:
     else:
         print(f"{args.scope}: {'stopped' if args.action == 'kill' else 'released'}")
     return 0
+
+
+def _sessions(args: argparse.Namespace, config: "ServiceConfig") -> int:
+    from service.control import ask
+
+    answer = ask(config.control_path, {"command": "sessions"})
+    if args.verb == "list":
+        _print_table(answer["sessions"])
+        return 0
+    if args.name is None:
+        raise CommandError(f"fairlead ctl sessions: {args.verb} which session? Expected a NAME")
+    if args.verb in ("reset", "set") and not args.yes:
+        shown = [
+            f"next in {row['next_in']}, next out {row['next_out']}"
+            for row in answer["sessions"]
+            if row["name"] == args.name
+        ]
+        raise CommandError(
+            f"fairlead ctl sessions: {args.verb} {args.name} ({', '.join(shown) or 'unknown'}) changes its sequence numbers, "
+            "and the counterparty must do the same: say --yes to do it"
+        )
+    line = {"command": "session", "action": args.verb, "name": args.name, "by": getpass.getuser()}
+    line |= {key: value for key in ("next_in", "next_out") if (value := getattr(args, key)) is not None}
+    answer = ask(config.control_path, line)
+    if not answer["ok"]:
+        raise CommandError(f"fairlead ctl sessions: {answer['error']}")
+    print(f"{args.name}: {args.verb} done")
+    return 0
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
+    table = Table(box=None)
+    for name, value in rows[0].items():
+        table.add_column(name.replace("_", " "), justify="right" if isinstance(value, int) else "left")
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    console.print(table)
 
 
 def models(args: argparse.Namespace) -> int:
@@ -242,6 +303,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= 86_400.0:
+        raise argparse.ArgumentTypeError(f"{text!r} found, expected seconds above 0 and at most a day")
+    return seconds
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -299,6 +370,21 @@ def _parser() -> argparse.ArgumentParser:
         "--simulators", type=_existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
     )
 
+    learned = command("learn", learn, "learn from a recorded market day, and judge what was learned on its later part")
+    sources = learned.add_subparsers(dest="source", metavar="SOURCE", required=True)
+    text = "which orders joining the touch of a LOBSTER tape would have filled, and who could tell"
+    taped = sources.add_parser("tape", help=text, description=text)
+    taped.add_argument("--tape", type=_existing, required=True, metavar="FILE", help="LOBSTER messages")
+    taped.add_argument("--book", type=_existing, required=True, metavar="FILE", help="the order book that goes with it")
+    taped.add_argument("--horizon", type=_seconds, default=10.0, metavar="SECONDS", help="that a join may wait")
+    taped.add_argument(
+        "--test-from",
+        type=_seconds,
+        metavar="SECONDS",
+        help="after midnight: judge from there on; otherwise the last 30%% of the tape's time",
+    )
+    taped.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+
     explained = command("explain", explain, "why an order was worked as it was, from the journal")
     explained.add_argument(
         "cl_ord_id", metavar="CL_ORD_ID", help="ClOrdID(11) of the order or of a request, or OrderID"
@@ -318,6 +404,18 @@ def _parser() -> argparse.ArgumentParser:
         if action == "kill":
             acting.add_argument("--text", default="", help="why")
         acting.add_argument("--config", type=_existing, required=True, metavar="FILE", help="of the daemon")
+    text = "list the FIX sessions, or change one: numbers of a session can be changed while it is not connected"
+    administered = actions.add_parser("sessions", help=text, description=text)
+    administered.add_argument(
+        "verb", nargs="?", default="list", metavar="ACTION", choices=SESSION_VERBS, help=", ".join(SESSION_VERBS)
+    )
+    administered.add_argument("name", nargs="?", metavar="NAME", help="of a session, as listed")
+    administered.add_argument(
+        "--next-in", type=int, metavar="N", help="set: MsgSeqNum(34) expected next from the counterparty"
+    )
+    administered.add_argument("--next-out", type=int, metavar="N", help="set: MsgSeqNum(34) of our next message")
+    administered.add_argument("--yes", action="store_true", help="reset, set: yes, change the sequence numbers")
+    administered.add_argument("--config", type=_existing, required=True, metavar="FILE", help="of the daemon")
 
     listed = command("models", models, "list the registered models")
     listed.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
