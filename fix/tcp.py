@@ -35,7 +35,7 @@ class Carrier:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
         self._servers: list[asyncio.Server] = []
-        self._connectors: list[asyncio.Task[None]] = []
+        self._connectors: dict[str, asyncio.Task[None]] = {}
 
     def now_ns(self) -> int:
         """The clock, except that it never goes back."""
@@ -63,9 +63,10 @@ class Carrier:
         """Stop listening and connecting, flush and close every link; what doesn't close in a second is aborted."""
         for server in self._servers:
             server.close()
-        for task in self._connectors:
+        connectors = list(self._connectors.values())
+        for task in connectors:
             task.cancel()
-        await asyncio.gather(*self._connectors, return_exceptions=True)
+        await asyncio.gather(*connectors, return_exceptions=True)
         open_links = list(self._links.values())
         for connection in open_links:
             connection.transport.close()
@@ -85,10 +86,19 @@ class Carrier:
         self.addresses[port] = (bound[0], bound[1])
 
     def connect(self, port: str, address: Address) -> None:
-        self._connectors.append(self._loop.create_task(self._keep_connected(port, address)))
+        """Connect, now and whenever the connection is lost; what waits for its next try tries at once."""
+        self.stop_connecting(port)
+        self._connectors[port] = self._loop.create_task(self._keep_connected(port, address))
+
+    def stop_connecting(self, port: str) -> None:
+        """Make no further connections; one that is there stays."""
+        if (task := self._connectors.pop(port, None)) is not None:
+            task.cancel()
 
     async def _keep_connected(self, port: str, address: Address) -> None:
         delay_s = _FIRST_RETRY_S
+        for connection in [connection for connection in self._links.values() if connection.port == port]:
+            await asyncio.shield(connection.lost)  # an earlier connector's
         while True:
             started_s = self._loop.time()
             with suppress(OSError):  # refused, unreachable, timed out: all the same, try again later
