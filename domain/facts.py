@@ -63,6 +63,14 @@ class SessionReset(Fact, frozen=True):
     session: str
 
 
+class SessionSwitched(Fact, frozen=True):
+    """An operator keeps a session away from now on, or lets it in again."""
+
+    session: str
+    enabled: bool
+    by: str
+
+
 # --- parents: what a client asked for and what it was told ---
 
 
@@ -349,6 +357,7 @@ AnyFact = (
     | MessageSent
     | SessionAdvanced
     | SessionReset
+    | SessionSwitched
     | ParentAccepted
     | ParentRejected
     | ParentCancelRequested

@@ -187,8 +187,8 @@ def _sessions(args: argparse.Namespace, config: "ServiceConfig") -> int:
             if row["name"] == args.name
         ]
         raise CommandError(
-            f"fairlead ctl sessions: {args.verb} {args.name} ({', '.join(shown) or 'unknown'}) changes its sequence numbers, "
-            "and the counterparty must do the same: say --yes to do it"
+            f"fairlead ctl sessions: {args.verb} {args.name} ({', '.join(shown) or 'unknown'}) changes its sequence "
+            "numbers, and the counterparty must do the same: say --yes to do it"
         )
     line = {"command": "session", "action": args.verb, "name": args.name, "by": getpass.getuser()}
     line |= {key: value for key in ("next_in", "next_out") if (value := getattr(args, key)) is not None}

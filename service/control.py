@@ -3,6 +3,8 @@
     {"command": "kill", "scope": "venue:ARGO", "by": "ops", "text": "bad prices"}     -> {"ok": true}
     {"command": "release", "scope": "venue:ARGO", "by": "ops"}                         -> {"ok": true}
     {"command": "status"}                                                             -> {"ok": true, "status": {...}}
+    {"command": "sessions"}                                                           -> {"ok": true, "sessions": [...]}
+    {"command": "session", "action": "reset", "name": "EMS1", "by": "ops"}             -> {"ok": true}
     {"command": "kil"}                                                                -> {"ok": false, "error": "..."}
 
 The socket's file mode lets its owner in and nobody else; there is no other authentication.
@@ -15,12 +17,18 @@ import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from domain.commands import OperatorCommand, ReleaseKillSwitch, SetKillSwitch
 from risk.kill_switch import SCOPE_KINDS, valid_scope
+from service.sessions import Action, SessionCommand, SessionRefused
+
+Command = OperatorCommand | SessionCommand
+Operate = Callable[[Command], object]
+Status = Callable[[], Mapping[str, Any]]
+Sessions = Callable[[], list[dict[str, Any]]]
 
 MAX_LINE_BYTES = 16 * 1024
 ANSWER_TIMEOUT_S = 5.0
@@ -30,14 +38,22 @@ class StatusQuery(msgspec.Struct, frozen=True):
     """Asks how the daemon is; changes nothing."""
 
 
+class SessionsQuery(msgspec.Struct, frozen=True):
+    """Asks for all sessions and their sequence numbers; changes nothing."""
+
+
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    command: Literal["status", "kill", "release"]
+    command: Literal["status", "kill", "release", "sessions", "session"]
     scope: str = ""
     by: str = ""
     text: str = ""
+    action: Action | None = None
+    name: str = ""
+    next_in: Annotated[int, msgspec.Meta(ge=0)] = 0
+    next_out: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-def parse(line: bytes) -> StatusQuery | OperatorCommand:
+def parse(line: bytes) -> StatusQuery | SessionsQuery | Command:
     """What a line asks for; ValueError with the value and what was expected instead."""
     try:
         asked = msgspec.json.decode(line, type=_Line)
@@ -45,6 +61,12 @@ def parse(line: bytes) -> StatusQuery | OperatorCommand:
         raise ValueError(f"{error}, in {line[:200]!r}") from None
     if asked.command == "status":
         return StatusQuery()
+    if asked.command == "sessions":
+        return SessionsQuery()
+    if asked.command == "session":
+        if asked.action is None or not asked.name or not asked.by:
+            raise ValueError(f"a session command names action, name and by, not {line[:200]!r}")
+        return SessionCommand(asked.action, asked.name, asked.by, asked.next_in, asked.next_out)
     if not valid_scope(asked.scope):
         kinds = ", ".join(f"{kind}:NAME" for kind in SCOPE_KINDS)
         raise ValueError(f"scope {asked.scope!r} is none of firm, {kinds}")
@@ -55,23 +77,25 @@ def parse(line: bytes) -> StatusQuery | OperatorCommand:
     return ReleaseKillSwitch(asked.scope, asked.by)
 
 
-def answer(
-    line: bytes, operate: Callable[[OperatorCommand], object], status: Callable[[], Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Does what the line asks for and says so; a mistake in the line reaches neither function."""
+def answer(line: bytes, operate: Operate, status: Status, sessions: Sessions) -> dict[str, Any]:
+    """Does what the line asks for and says so; a mistake in the line reaches none of the functions."""
     try:
         asked = parse(line)
     except ValueError as error:
         return {"ok": False, "error": str(error)}
-    if isinstance(asked, StatusQuery):
-        return {"ok": True, "status": status()}
-    operate(asked)
+    match asked:
+        case StatusQuery():
+            return {"ok": True, "status": status()}
+        case SessionsQuery():
+            return {"ok": True, "sessions": sessions()}
+    try:
+        operate(asked)
+    except SessionRefused as refused:
+        return {"ok": False, "error": str(refused)}
     return {"ok": True}
 
 
-async def serve_control(
-    path: Path, operate: Callable[[OperatorCommand], object], status: Callable[[], Mapping[str, Any]]
-) -> asyncio.Server:
+async def serve_control(path: Path, operate: Operate, status: Status, sessions: Sessions) -> asyncio.Server:
     """Listens at `path` until closed; OSError where that can't be.
 
     Whoever calls holds the lock of the data directory's journal, so a socket that is still there is a dead one's.
@@ -81,7 +105,7 @@ async def serve_control(
         with suppress(OSError):
             try:
                 while line := await reader.readline():
-                    writer.write(msgspec.json.encode(answer(line, operate, status)) + b"\n")
+                    writer.write(msgspec.json.encode(answer(line, operate, status, sessions)) + b"\n")
                     await writer.drain()
             except ValueError:  # what asyncio makes of a line over the limit
                 said = {"ok": False, "error": f"a line is over {MAX_LINE_BYTES} bytes"}
@@ -103,7 +127,7 @@ async def serve_control(
         raise
 
 
-def ask(path: Path, line: Mapping[str, str]) -> dict[str, Any]:
+def ask(path: Path, line: Mapping[str, object]) -> dict[str, Any]:
     """The answer of the daemon that listens at `path`; OSError in words for an operator where there is none."""
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(ANSWER_TIMEOUT_S)

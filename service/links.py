@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from domain.facts import MessageSent, SessionAdvanced, SessionReset
+from domain.facts import MessageSent, SessionAdvanced, SessionReset, SessionSwitched
 from fix.endpoint import Link
 from fix.lobby import Admitted, Lobby
 from fix.message import Message
@@ -57,6 +57,7 @@ class Peer:
     store: MemoryStore
     link: Link | None = None
     recorded: tuple[int, int] = (1, 1)  # the sequence numbers that the journal has
+    enabled: bool = True  # False: an operator keeps it away
 
 
 def market_data_port(venue: str) -> str:
@@ -123,7 +124,13 @@ class Links:
 
     def connected(self, link: Link, port: str, now_ns: int) -> None:
         if port != EMS_PORT:
-            self._attach(self._by_port[port], link, now_ns)
+            peer = self._by_port[port]
+            if peer.link is not None:
+                self._refuse(link, f"session {peer.session.name} is connected already")
+            elif peer.enabled:
+                self._attach(peer, link, now_ns)
+            else:
+                self._refuse(link, f"session {peer.session.name} is disabled")
         elif (refused := self._lobby.connected(link, now_ns)) is not None:
             self._refuse(link, refused.text)
         self._timer_ns = self._soonest()
@@ -141,6 +148,9 @@ class Links:
                 self._refuse(link, answer.text)
                 return None
             peer, data = self._by_session[answer.session.name], answer.data
+            if not peer.enabled:
+                self._refuse(link, f"session {peer.session.name} is disabled")
+                return None
             self._attach(peer, link, now_ns)
         peer.session.receive(data, now_ns)
         self._touched[id(peer)] = peer
@@ -217,6 +227,12 @@ class Links:
         self._touched[id(peer)] = peer
         return peer.session.send(message, now_ns)
 
+    def end(self, peer: Peer, text: str, now_ns: int) -> None:
+        """Begin to end what the session has of a connection; its events are to be handled afterwards."""
+        peer.session.logout(text, now_ns)
+        self._touched[id(peer)] = peer
+        self._timer_ns = self._soonest()
+
     def logout_all(self, text: str, now_ns: int) -> None:
         for peer in self.peers:
             if peer.session.is_logged_on:
@@ -251,7 +267,7 @@ class Links:
 
     # --- recovery ---
 
-    def restore(self, fact: MessageSent | SessionAdvanced | SessionReset) -> None:
+    def restore(self, fact: MessageSent | SessionAdvanced | SessionReset | SessionSwitched) -> None:
         peer = self._by_session.get(fact.session)
         if peer is None:
             return  # a session that the config no longer has
@@ -264,3 +280,5 @@ class Links:
             case SessionReset():
                 peer.store.reset()
                 peer.recorded = (1, 1)
+            case SessionSwitched():
+                peer.enabled = fact.enabled

@@ -22,6 +22,7 @@ from domain.facts import (
     ParentRequestRejected,
     SessionAdvanced,
     SessionReset,
+    SessionSwitched,
 )
 from domain.market import MarketView
 from fix.endpoint import Link, Output
@@ -37,6 +38,7 @@ from router.routing import Routing
 from router.state import State
 from service.config import ServiceConfig
 from service.links import Links, Peer, PeerKind
+from service.sessions import SessionCommand, administer
 from venues import feed
 from venues import inbound as venue_inbound
 from venues import outbound as venue_outbound
@@ -129,6 +131,13 @@ class Node:
 
     def operator(self, command: OperatorCommand, now_ns: int) -> NodeOutput:
         self._commit(self.engine.operator(command, now_ns), now_ns)
+        return self._output(now_ns)
+
+    def session(self, command: SessionCommand, now_ns: int) -> NodeOutput:
+        """An operator's change to a session, which `service.sessions.check` has passed."""
+        peer, facts = administer(self.links, command, now_ns)
+        self._facts += facts
+        self._handle_events(peer, now_ns)
         return self._output(now_ns)
 
     def begin_shutdown(self, now_ns: int) -> NodeOutput:
@@ -302,7 +311,7 @@ class Node:
 
     def _restore(self, fact: AnyFact) -> None:
         match fact:
-            case SessionAdvanced() | SessionReset() | MessageSent():
+            case SessionAdvanced() | SessionReset() | SessionSwitched() | MessageSent():
                 self.links.restore(fact)
             case MessageReceived() | ModelLoaded():
                 pass

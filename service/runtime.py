@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 import uvloop
 
@@ -24,9 +25,10 @@ from router.model import FillModel, ModelRefused, OnnxModel, PriorModel, champio
 from service.config import ServiceConfig
 from service.control import serve_control
 from service.journal import Journal, JournalError, read
-from service.links import EMS_PORT, market_data_port
+from service.links import EMS_PORT, PeerKind, market_data_port
 from service.logs import configure, log_fact
 from service.node import Node, NodeOutput
+from service.sessions import SessionCommand, check, label, listing
 
 log = structlog.get_logger()
 
@@ -165,19 +167,30 @@ async def serve(config: ServiceConfig) -> int:
     node = Node(config, model, model_text, time.time_ns(), recorded=read(journal.path), stopwatch=time.perf_counter_ns)
     endpoint = JournaledNode(node, journal, loop.call_soon)
     endpoint.run(node.start, time.time_ns())
-    connectors = {}
+    addresses = {}
     for venue in config.venues:
         if venue.enabled:
-            connectors[venue.name] = (venue.host, venue.port)
-            connectors[market_data_port(venue.name)] = (venue.host, venue.port)
+            addresses[venue.name] = addresses[market_data_port(venue.name)] = (venue.host, venue.port)
+    ours = [label(peer) for peer in node.links.peers if peer.enabled and peer.kind is not PeerKind.CLIENT]
+    connectors = {name: addresses[name] for name in ours}
     server = await tcp.serve(endpoint, {EMS_PORT: (config.listen.host, config.listen.port)}, connectors)
     log.info("ready", addresses=server.addresses, model=model.model_id)
 
-    def operate(command: OperatorCommand) -> None:
-        server.perform(endpoint.run(node.operator, command, server.now_ns()))
+    def operate(command: OperatorCommand | SessionCommand) -> None:
+        if not isinstance(command, SessionCommand):
+            server.perform(endpoint.run(node.operator, command, server.now_ns()))
+            return
+        peer = check(node.links, command)  # what is refused must not reach the node as a failure
+        server.perform(endpoint.run(node.session, command, server.now_ns()))
+        log.warning("session_command", **msgspec.structs.asdict(command))
+        if peer.kind is not PeerKind.CLIENT:
+            if command.action == "disable":
+                server.stop_connecting(label(peer))
+            elif command.action in ("enable", "connect"):
+                server.connect(label(peer), addresses[label(peer)])
 
     calm_collector()
-    control = await serve_control(config.control_path, operate, lambda: status(node))
+    control = await serve_control(config.control_path, operate, lambda: status(node), lambda: listing(node.links))
     await stop.wait()
     if failed:
         return 1

@@ -158,7 +158,7 @@ def test_operator_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     started, stop = threading.Event(), asyncio.Event()
 
     async def daemon() -> None:
-        server = await serve_control(tmp_path / "control.sock", commands.append, lambda: {"open_parents": 3})
+        server = await serve_control(tmp_path / "control.sock", commands.append, lambda: {"open_parents": 3}, list)
         started.set()
         await stop.wait()
         server.close()

@@ -13,6 +13,7 @@ from domain.commands import OperatorCommand, ReleaseKillSwitch, SetKillSwitch
 from service.control import MAX_LINE_BYTES, StatusQuery, ask, parse, serve_control
 
 STATUS = {"venues_up": ["ARGO"]}
+SESSIONS = [{"name": "EMS1", "next_in": 5}]
 
 
 def line(**fields: Any) -> bytes:
@@ -58,7 +59,7 @@ def test_mistakes_name_the_value(text: bytes, says: str) -> None:
 async def daemon(tmp_path: Path) -> AsyncIterator[tuple[Path, list[OperatorCommand]]]:
     commands: list[OperatorCommand] = []
     path = tmp_path / "control.sock"
-    server = await serve_control(path, commands.append, lambda: STATUS)
+    server = await serve_control(path, commands.append, lambda: STATUS, lambda: SESSIONS)
     yield path, commands
     server.close()
     await server.wait_closed()
@@ -115,17 +116,17 @@ async def test_a_dead_daemons_socket_is_replaced_and_a_file_is_not(tmp_path: Pat
     dead, file = tmp_path / "dead.sock", tmp_path / "file"
     with socket.socket(socket.AF_UNIX) as link:
         link.bind(str(dead))
-    server = await serve_control(dead, print, dict)
+    server = await serve_control(dead, print, dict, list)
     server.close()
     file.write_text("precious")
     with pytest.raises(OSError, match=f"control socket {file}: Address already in use"):
-        await serve_control(file, print, dict)
+        await serve_control(file, print, dict, list)
     assert file.read_text() == "precious"
 
 
 async def test_a_path_too_long_for_a_socket_says_so(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"control socket .*x: AF_UNIX path too long"):
-        await serve_control(tmp_path / ("x" * 120), print, dict)
+        await serve_control(tmp_path / ("x" * 120), print, dict, list)
 
 
 def test_asking_where_nobody_listens(tmp_path: Path) -> None:
