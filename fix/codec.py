@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 import msgspec
 
-from fix.dictionary import Field, Group, dictionary
+from fix.dictionary import Field, Group, typed_dictionary
 from fix.errors import FieldError, LocalProtocolError, SessionRejectReason
 from fix.message import Message
 from fix.values import (
@@ -22,8 +22,8 @@ from fix.values import (
     read_qty,
     read_text,
     read_timestamp,
+    timestamp_writer,
     write_px,
-    write_timestamp,
 )
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -33,13 +33,22 @@ Encoder = Callable[[Any], bytes]
 _GROUP_TAGS = {"entries": "268", "strategy_parameters": "957", "md_entry_types": "267", "symbols": "146"}
 _ENTRY_TAGS = {"name": "958", "type": "959", "value": "960"}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# FIX.4.0 and 4.1 have prices of type FLOAT, quantities of type INT and timestamps of type TIME.
 _READERS: dict[str, Callable[[str], Any]] = {
     "INT": read_int,
     "LENGTH": read_int,
+    "SEQNUM": read_int,
+    "NUMINGROUP": read_int,
     "PRICE": read_px,
+    "FLOAT": read_px,
     "QTY": read_qty,
     "UTCTIMESTAMP": read_timestamp,
+    "TIME": read_timestamp,
 }
+TIME_DIGITS = {"FIX.4.0": 0, "FIX.4.1": 0}  # decimals of a timestamp; 3 in the other versions
+_KINDS: dict[Callable[[str], Any], str] = {read_px: "px", read_timestamp: "ns"}
+# Texts that are of use only if they are among the version's values. Others may hold several values, or be by agreement.
+_CLOSED = frozenset({"20", "21", "263", "265", "269", "279"})
 
 
 class Attribute(NamedTuple):
@@ -66,11 +75,16 @@ def attributes(
     cls: type[msgspec.Struct], members: tuple[str, ...], required: frozenset[str], begin_string: str
 ) -> list[Attribute]:
     """The attributes that are among `members`, a version's fields of a message or of a group's entry, in that order."""
-    known = dictionary(begin_string).fields
-    tags = {snake_case(field.name) + "_ns" * (field.type == "UTCTIMESTAMP"): tag for tag, field in known.items()}
-    tags |= _GROUP_TAGS | _ENTRY_TAGS
+    known = typed_dictionary(begin_string).fields
+    tags = {_attribute_name(known[tag]): tag for tag in members} | _GROUP_TAGS | _ENTRY_TAGS
     infos = {tags[info.name]: info for info in msgspec.structs.fields(cls) if info.name in tags}
     return [_attribute(infos[tag], known[tag], tag in required) for tag in members if tag in infos]
+
+
+def _attribute_name(field: Field) -> str:
+    # FIX.4.0 to 4.2 call it LastShares.
+    name = "last_qty" if field.name == "LastShares" else snake_case(field.name)
+    return f"{name}_ns" if _READERS.get(field.type) is read_timestamp else name
 
 
 def _attribute(info: msgspec.structs.FieldInfo, field: Field, required: bool) -> Attribute:
@@ -84,13 +98,23 @@ def _attribute(info: msgspec.structs.FieldInfo, field: Field, required: bool) ->
     elif enum is not None:
         kind, read = "enum", _enum_reader(enum, field, type(None) in choices)
     elif info.type is str:
-        kind, read = "text", read_decimal if field.type == "PRICE" else _closed_reader(field)
+        kind, read = "text", read_decimal if _READERS.get(field.type) is read_px else _closed_reader(field)
     else:
-        kind = {"PRICE": "px", "UTCTIMESTAMP": "ns"}.get(field.type, "int")
         read = _READERS[field.type]
+        kind = _KINDS.get(read, "int")
     default = None if info.required else info.default
+    values = frozenset(field.values)
     return Attribute(
-        info.name, str(field.tag), field.name, read, kind, required or info.required, default, field.values, enum, entry
+        info.name,
+        str(field.tag),
+        field.name,
+        read,
+        kind,
+        required or info.required,
+        default,
+        values,
+        enum,
+        entry,
     )
 
 
@@ -104,12 +128,12 @@ def _enum_reader(enum: type[StrEnum], field: Field, optional: bool) -> Callable[
 
 
 def _closed_reader(field: Field) -> Callable[[str], str]:
-    return {value: value for value in field.values}.__getitem__ if field.values else read_text
+    return {value: value for value in field.values}.__getitem__ if str(field.tag) in _CLOSED else read_text
 
 
 def decoder(cls: type[T], msg_type: str, begin_string: str) -> Callable[[Message], T]:
     """Message -> struct; raises FieldError."""
-    layout = dictionary(begin_string).messages[msg_type]
+    layout = typed_dictionary(begin_string).messages[msg_type]
     found = attributes(cls, layout.members, layout.required, begin_string)
     groups: dict[str, Callable[[Message], Any]] = {}
     for attribute in found:
@@ -205,28 +229,32 @@ def _first_error(found: list[Attribute], fields: dict[str, str]) -> FieldError |
 
 def encoder(cls: type[msgspec.Struct], msg_type: str, begin_string: str) -> Encoder:
     """struct -> body fields; raises LocalProtocolError."""
-    layout = dictionary(begin_string).messages[msg_type]
+    layout = typed_dictionary(begin_string).messages[msg_type]
     found = attributes(cls, layout.members, layout.required, begin_string)
     entry_writers: dict[str, Callable[[Any], str]] = {}
+    write_time = timestamp_writer(TIME_DIGITS.get(begin_string, 3))
     for attribute in found:
         if attribute.kind == "texts":
             entry_writers[attribute.name] = f"{layout.groups[attribute.tag].delimiter}={{}}\x01".format
         elif attribute.entry is not None:
             group = layout.groups[attribute.tag]
             entry_fields = attributes(attribute.entry, group.members, group.required, begin_string)
-            entry_writers[attribute.name] = _writer(entry_fields, {}, "text")
-    write: Encoder = _writer(found, entry_writers, 'text.encode("latin-1", "replace")')
+            entry_writers[attribute.name] = _writer(entry_fields, {}, write_time, "text")
+    write: Encoder = _writer(found, entry_writers, write_time, 'text.encode("latin-1", "replace")')
     return write
 
 
 def _writer(
-    found: list[Attribute], entry_writers: dict[str, Callable[[Any], str]], result: str
+    found: list[Attribute],
+    entry_writers: dict[str, Callable[[Any], str]],
+    write_time: Callable[[int], str],
+    result: str,
 ) -> Callable[[Any], Any]:
     """struct -> "tag=value|tag=value|": what is required, what else is sent, groups; each in the version's order.
 
     `result`: what to return, in terms of that `text`.
     """
-    names: dict[str, Any] = {"px": write_px, "ns": write_timestamp, "refuse": lambda m: _refuse(found, m)}
+    names: dict[str, Any] = {"px": write_px, "ns": write_time, "refuse": lambda m: _refuse(found, m)}
     always, sometimes, groups = [], [], []
     for attribute in found:
         name, tag, value = attribute.name, attribute.tag, f"m.{attribute.name}"

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from fix.dictionary import APPL_VER_IDS, FIXT, SUPPORTED
 from fix.message import Message
 
 
@@ -14,10 +15,11 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     as if it had asked. An acceptor honours the flag in any case.
     """
 
-    begin_string: Literal["FIX.4.2", "FIX.4.4"]
+    begin_string: Literal["FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"]
     sender_comp_id: str
     target_comp_id: str
     role: Literal["acceptor", "initiator"]
+    default_appl_ver_id: str = ""  # with FIXT.1.1: DefaultApplVerID(1137), "9" or "FIX.5.0SP2"; "": the latest
     heart_bt_int: int = 30  # seconds; an acceptor takes what the Logon(A) says; 0: no heartbeats
     reset_on_logon: bool = False
     resend_app: bool = True  # False: application messages are gap-filled, never sent twice (orders to venues)
@@ -26,6 +28,21 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     logon_timeout_s: float = 10
     logout_timeout_s: float = 2
     sending_time_tolerance_s: float = 120  # 0: SendingTime(52) is not compared with our clock
+
+    def __post_init__(self) -> None:
+        if not self.default_appl_ver_id:
+            return
+        if self.begin_string != FIXT:
+            raise ValueError(f"default_appl_ver_id goes with {FIXT} only, not with {self.begin_string}")
+        if self.application not in SUPPORTED:
+            raise ValueError(f"default_appl_ver_id {self.default_appl_ver_id!r} is none of {', '.join(APPL_VER_IDS)}")
+
+    @property
+    def application(self) -> str:
+        """The version of the application messages, such as "FIX.5.0SP2"."""
+        if self.begin_string != FIXT:
+            return self.begin_string
+        return APPL_VER_IDS.get(self.default_appl_ver_id, self.default_appl_ver_id or SUPPORTED[-1])
 
 
 class LoggedOn(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ were cut into pieces.
 """
 
 import re
+from collections.abc import Callable
 from zlib import adler32
 
 from fix.values import write_timestamp
@@ -42,13 +43,20 @@ def frame(begin_string: str, body: bytes) -> bytes:
 class Composer:
     """Whole messages of one session: everything around the body fields that stays the same is prepared once."""
 
-    def __init__(self, begin_string: str, sender_comp_id: str, target_comp_id: str) -> None:
+    def __init__(
+        self,
+        begin_string: str,
+        sender_comp_id: str,
+        target_comp_id: str,
+        write_time: Callable[[int], str] = write_timestamp,
+    ) -> None:
         self._begin = f"8={begin_string}\x019="
         self._comp_ids = f"\x0149={sender_comp_id}\x0156={target_comp_id}\x0152="
+        self._write_time = write_time
 
     def compose(self, msg_type: str, msg_seq_num: int, now_ns: int, fields: bytes) -> bytes:
         """SendingTime(52) is the last field of the header; `fields` are what follows it, each ended by SOH."""
-        header = f"35={msg_type}\x0134={msg_seq_num}{self._comp_ids}{write_timestamp(now_ns)}\x01"
+        header = f"35={msg_type}\x0134={msg_seq_num}{self._comp_ids}{self._write_time(now_ns)}\x01"
         data = f"{self._begin}{len(header) + len(fields)}\x01{header}".encode("latin-1") + fields
         return data + _TRAILERS[checksum(data)]
 

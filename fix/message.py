@@ -5,8 +5,9 @@ MsgSeqNum(34) first: a message with a bad field still takes its place in the seq
 """
 
 import re
+from collections.abc import Mapping
 
-from fix.dictionary import DATA_LENGTHS, dictionary
+from fix.dictionary import DATA_LENGTHS, FIX4_DATA_LENGTHS, Dictionary, MessageLayout, typed_dictionary
 from fix.errors import FieldError, SessionRejectReason
 from fix.values import read_int, read_timestamp
 
@@ -22,10 +23,12 @@ def masked(raw: bytes) -> bytes:
 class Message:
     """`tags` and `values` are the fields in order; `fields` holds those outside groups. Keys are tags as text.
 
-    A header field that is missing or unreadable is "" or 0; `defect` says what is wrong with it.
+    A header field that is missing or unreadable is "" or 0; `defect` says what is wrong with it. `version` is that of
+    the application messages.
     """
 
     __slots__ = (
+        "_dictionary",
         "begin_string",
         "defect",
         "fields",
@@ -39,17 +42,26 @@ class Message:
         "tags",
         "target_comp_id",
         "values",
+        "version",
     )
 
     def __init__(
-        self, raw: bytes, tags: list[str], values: list[str], fields: dict[str, str], defect: FieldError | None
+        self,
+        raw: bytes,
+        tags: list[str],
+        values: list[str],
+        fields: dict[str, str],
+        defect: FieldError | None,
+        dictionary: Dictionary | None = None,
     ) -> None:
         self.raw = raw
+        self._dictionary = dictionary
         self.tags = tags
         self.values = values
         self.fields = fields
         get = fields.get
         self.begin_string: str = get("8", "")
+        self.version = self.begin_string if dictionary is None else dictionary.name
         self.msg_type: str = get("35", "")
         self.sender_comp_id: str = get("49", "")
         self.target_comp_id: str = get("56", "")
@@ -65,6 +77,11 @@ class Message:
             self.sending_time_ns = read_timestamp(get("52", ""))
         except ValueError:
             self.defect = defect or _header_defect(fields)
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """The one it was parsed with; what the typed messages speak where none was given."""
+        return self._dictionary or typed_dictionary(self.begin_string)
 
     def get(self, tag: int) -> str | None:
         """The text of a field, the first where it is repeated."""
@@ -90,7 +107,7 @@ class Message:
             count = read_int(text)
         except ValueError:
             raise FieldError(count_tag, text, reason.INCORRECT_DATA_FORMAT, f"{count_tag}={text} is no count") from None
-        layout = dictionary(self.begin_string).messages.get(self.msg_type)
+        layout = self.dictionary.messages.get(self.msg_type)
         group = layout.groups.get(key) if layout else None
         own_level = layout.own_tags if layout else frozenset[str]()
         entries: list[dict[str, str]] = []
@@ -100,7 +117,7 @@ class Message:
             if tag == delimiter:
                 entry = {tag: value}
                 entries.append(entry)
-            elif tag in own_level:
+            elif tag in own_level and not (group and tag in group.tags):
                 break
             elif entries:
                 entry[tag] = value
@@ -118,10 +135,17 @@ def _number(tag: str) -> int:
     return int(tag) if tag.isdecimal() and len(tag) < 10 else 0
 
 
-def parse(raw: bytes) -> Message:
-    """The fields of a frame, which must have come from a Framer: whole, with a CheckSum(10) that fits."""
+def parse(raw: bytes, dictionary: Dictionary | None = None) -> Message:
+    """The fields of a frame, which must have come from a Framer: whole, with a CheckSum(10) that fits.
+
+    `dictionary` says what is a data field and what belongs to a group; by default, that of the message's BeginString.
+    """
     text = raw.decode("latin-1")
     defect: FieldError | None = None
+    if dictionary is not None:
+        lengths = dictionary.data_lengths
+    else:
+        lengths = DATA_LENGTHS if text.startswith("8=FIXT") else FIX4_DATA_LENGTHS
     # Exactly one "=" in each field, seen from the separators alone: then one split does for both. The rest of the
     # messages (a "=" inside a value, data fields, broken ones) goes the longer way.
     skeleton = raw.translate(None, _NOT_SKELETON)
@@ -131,21 +155,23 @@ def parse(raw: bytes) -> Message:
         parts.pop()
         tags, values = parts[::2], parts[1::2]
         fields = dict(zip(tags, values))  # noqa: B905 - as many values as tags; strict costs 0.2 us
-    if not regular or not fields.keys().isdisjoint(DATA_LENGTHS):
-        tags, values, defect = _split_with_data(text)
+    if not regular or not fields.keys().isdisjoint(lengths):
+        tags, values, defect = _split_with_data(text, lengths)
         fields = dict(zip(tags, values, strict=True))
     if defect is None and ("" in values or "" in fields or not "".join(tags).isdecimal()):
         defect = _bad_field(tags, values)
     if len(fields) != len(tags):
-        repeated = _repeated_field(tags, values, fields)
-        if repeated is not None or values[2] not in dictionary(values[0]).messages:
+        layouts = (dictionary or typed_dictionary(values[0])).messages
+        layout = layouts.get(values[tags.index("35")]) if "35" in fields else None
+        repeated = _repeated_field(tags, values, fields, layout)
+        if repeated is not None or layout is None:
             # The first of a repeated field counts, so that nothing behind can overrule the header.
             fields = dict(zip(reversed(tags), reversed(values), strict=True))
         defect = defect or repeated
-    return Message(raw, tags, values, fields, defect)
+    return Message(raw, tags, values, fields, defect, dictionary)
 
 
-def _split_with_data(text: str) -> tuple[list[str], list[str], FieldError | None]:
+def _split_with_data(text: str, lengths: Mapping[str, str]) -> tuple[list[str], list[str], FieldError | None]:
     """Field by field: a data field is as long as the length field before it says, whatever bytes it holds."""
     tags: list[str] = []
     values: list[str] = []
@@ -168,7 +194,7 @@ def _split_with_data(text: str) -> tuple[list[str], list[str], FieldError | None
         value = text[equals + 1 : end]
         tags.append(tag)
         values.append(value)
-        data_tag = DATA_LENGTHS.get(tag, "")
+        data_tag = lengths.get(tag, "")
         data_size = int(value) if data_tag and value.isdecimal() and len(value) < 8 else -1
         if data_size < 0:
             data_tag = ""
@@ -195,10 +221,10 @@ def _bad_field(tags: list[str], values: list[str]) -> FieldError | None:
     return None
 
 
-def _repeated_field(tags: list[str], values: list[str], fields: dict[str, str]) -> FieldError | None:
+def _repeated_field(
+    tags: list[str], values: list[str], fields: dict[str, str], layout: MessageLayout | None
+) -> FieldError | None:
     """The first field that is there twice and belongs to no group. Of a message without a layout nobody can say."""
-    # The framer lets nothing through that doesn't begin with BeginString, BodyLength and MsgType.
-    layout = dictionary(values[0]).messages.get(values[2])
     if layout is None:
         return None
     if not layout.groups.keys().isdisjoint(fields):

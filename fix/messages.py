@@ -22,7 +22,9 @@ from domain.fields import (
     TimeInForce,
 )
 from fix.codec import Encoder, decoder, encoder
+from fix.dictionary import typed_dictionary
 from fix.errors import FieldError as FieldError
+from fix.errors import LocalProtocolError
 from fix.errors import UnsupportedMessageType as UnsupportedMessageType
 from fix.message import Message as Message
 
@@ -246,34 +248,40 @@ _encoders: dict[tuple[str, type[Typed]], Encoder] = {}
 
 def decode(message: Message) -> Typed:
     """The typed form; FieldError for a missing or bad field, UnsupportedMessageType where there is no such form."""
-    decode_fields = _decoders.get((message.begin_string, message.msg_type)) or _decoder(message)
+    decode_fields = _decoders.get((message.version, message.msg_type)) or _decoder(message)
     return decode_fields(message)
 
 
 def encode(typed: Typed, begin_string: str) -> bytes:
-    """The fields after the header, each ended by SOH; LocalProtocolError for what the version can't say."""
+    """The fields after the header, each ended by SOH; LocalProtocolError for what the version can't say.
+
+    `begin_string`: the version of the application messages, "FIX.5.0SP2" rather than "FIXT.1.1".
+    """
     encode_fields = _encoders.get((begin_string, type(typed))) or _encoder(type(typed), begin_string)
     return encode_fields(typed)
 
 
 def _decoder(message: Message) -> Callable[[Message], Typed]:
     cls = BY_MSG_TYPE.get(message.msg_type)
-    if cls is None:
+    if cls is None or message.msg_type not in typed_dictionary(message.version).messages:
         raise UnsupportedMessageType(message.msg_type)
-    made = _decoders[message.begin_string, message.msg_type] = decoder(cls, message.msg_type, message.begin_string)
+    made = _decoders[message.version, message.msg_type] = decoder(cls, message.msg_type, message.version)
     return made
 
 
 def _encoder(cls: type[Typed], begin_string: str) -> Encoder:
+    if cls.MSG_TYPE not in typed_dictionary(begin_string).messages:
+        raise LocalProtocolError(f"{begin_string} has no {cls.__name__}({cls.MSG_TYPE})")
     made = encoder(cls, cls.MSG_TYPE, begin_string)
-    if cls is ExecutionReport and begin_string == "FIX.4.2":
+    if cls is ExecutionReport and begin_string in _WITH_EXEC_TRANS_TYPE:
         _encoders[begin_string, cls] = lambda report: made(_as_fix42(report))
     else:
         _encoders[begin_string, cls] = made
     return _encoders[begin_string, cls]
 
 
-# FIX.4.2 says with ExecTransType(20) what FIX.4.4 says with ExecType(150).
+# Up to FIX.4.2 ExecTransType(20) says what later versions say with ExecType(150).
+_WITH_EXEC_TRANS_TYPE = ("FIX.4.0", "FIX.4.1", "FIX.4.2")
 _EXEC_TRANS_TYPES = {ExecType.TRADE_CANCEL: "1", ExecType.TRADE_CORRECT: "2", ExecType.ORDER_STATUS: "3"}
 
 

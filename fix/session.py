@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from fix.checks import address_fault, duplicate_fault, int_field, logon_heart_bt_int, required_field
-from fix.dictionary import dictionary
+from fix.codec import TIME_DIGITS
+from fix.dictionary import APPL_VER_IDS, FIXT, Dictionary, dictionary, typed_dictionary
 from fix.errors import BusinessRejectReason, FieldError, LocalProtocolError, SessionRejectReason
 from fix.events import (
     Disconnect,
@@ -30,7 +31,7 @@ from fix.messages import BusinessMessageReject, Typed, encode
 from fix.sequence import GapFill, InboundGap, replay
 from fix.states import TRANSITIONS, State, Step
 from fix.store import Store
-from fix.values import NS_PER_S, write_timestamp
+from fix.values import NS_PER_S, timestamp_writer
 
 __all__ = [
     "Disconnect",
@@ -49,6 +50,8 @@ __all__ = [
     "State",
 ]
 
+APPL_VER_ID = {version: appl_ver_id for appl_ver_id, version in APPL_VER_IDS.items()}
+OPEN_END = {"FIX.4.0": 999999, "FIX.4.1": 999999}  # EndSeqNo(16) that asks for everything; 0 since FIX.4.2
 _ADMIN = frozenset("012345A")
 _TEST_AFTER, _LOST_AFTER = 1.2, 2.4  # heartbeat intervals without a message from the peer
 
@@ -56,18 +59,21 @@ _TEST_AFTER, _LOST_AFTER = 1.2, 2.4  # heartbeat intervals without a message fro
 class Session:
     """The numbers live in the store, so a session object may be made anew over the same store at any time."""
 
-    def __init__(self, config: SessionConfig, store: Store, now_ns: int) -> None:
+    def __init__(self, config: SessionConfig, store: Store, now_ns: int, dictionary: Dictionary | None = None) -> None:
         self.config = config
         self.store = store
         self.name = f"{config.sender_comp_id}->{config.target_comp_id}"
         self.state = State.DISCONNECTED
-        self._msg_types = dictionary(config.begin_string).msg_types
+        self._version = config.application
+        self._dictionary = dictionary or typed_dictionary(self._version)
         self._framer = Framer(config.max_message_bytes)
         self._garbled_seen = 0
         self._gap = InboundGap(config.max_held_messages)
         self._events: deque[Event] = deque()
         self._outbox: list[Outgoing] = []
-        self._compose = Composer(config.begin_string, config.sender_comp_id, config.target_comp_id).compose
+        self._write_time = timestamp_writer(TIME_DIGITS.get(config.begin_string, 3))
+        comp_ids = (config.sender_comp_id, config.target_comp_id)
+        self._compose = Composer(config.begin_string, *comp_ids, self._write_time).compose
         self._heart_bt_ns = config.heart_bt_int * NS_PER_S
         self._deadline_ns = 0  # of the logon or logout under way
         self._last_sent_ns = now_ns
@@ -125,8 +131,17 @@ class Session:
                 self._events.append(Garbled(self._framer.garbled_text))
             if raw is None:
                 break
-            self._on_message(parse(raw), now_ns)
+            self._on_message(self._parse(raw), now_ns)
         return self._events.popleft() if self._events else None
+
+    def _parse(self, raw: bytes) -> Message:
+        message = parse(raw, self._dictionary)
+        if self.config.begin_string == FIXT and (appl_ver_id := message.get(1128)) is not None:
+            # ApplVerID(1128) overrules the session's default for this message.
+            version = APPL_VER_IDS.get(appl_ver_id, "")
+            if version != self._version:
+                return parse(raw, typed_dictionary(version) if version else dictionary(FIXT))
+        return message
 
     def take_outbox(self) -> list[Outgoing]:
         """What is to be written, in order; each message is given once."""
@@ -137,7 +152,7 @@ class Session:
 
     def send(self, typed: Typed, now_ns: int) -> Outgoing:
         """Number and store an application message; while not logged on it waits for the peer's ResendRequest(2)."""
-        return self._send_app(typed.MSG_TYPE, encode(typed, self.config.begin_string), now_ns)
+        return self._send_app(typed.MSG_TYPE, encode(typed, self._version), now_ns)
 
     def send_fields(self, msg_type: str, fields: Iterable[tuple[str, str]], now_ns: int) -> Outgoing:
         """`send` for a message without a typed form: (tag, value) as text, in the order in which they are to go out.
@@ -160,12 +175,12 @@ class Session:
 
     def reject(self, message: Message, reason: SessionRejectReason, tag: int, text: str, now_ns: int) -> None:
         """Reject(3); `tag` 0 where no single field is to blame."""
-        # FIX.4.2 ends at "invalid MsgType"; the text says what its list can't.
-        known = reason <= SessionRejectReason.INVALID_MSG_TYPE or self.config.begin_string != "FIX.4.2"
+        # FIX.4.2 ends at "invalid MsgType", and FIX.4.1 has the text only.
+        defined = self._dictionary.fields
         fields = f"45={message.msg_seq_num}\x01"
-        fields += f"371={tag}\x01" if tag else ""
-        fields += f"372={message.msg_type}\x01" if message.msg_type else ""
-        fields += f"373={reason.value}\x01" if known else ""
+        fields += f"371={tag}\x01" if tag and "371" in defined else ""
+        fields += f"372={message.msg_type}\x01" if message.msg_type and "372" in defined else ""
+        fields += f"373={reason.value}\x01" if "373" in defined and str(reason.value) in defined["373"].values else ""
         self._send_admin("3", f"{fields}58={_one_line(text)}\x01", now_ns)
 
     def business_reject(
@@ -319,7 +334,8 @@ class Session:
 
     def _request_gap(self, message: Message, now_ns: int) -> None:
         if self._gap.must_request(message.msg_seq_num, message.poss_dup, now_ns):
-            self._send_admin("2", f"7={self.store.next_in}\x0116=0\x01", now_ns)
+            end = OPEN_END.get(self.config.begin_string, 0)
+            self._send_admin("2", f"7={self.store.next_in}\x0116={end}\x01", now_ns)
 
     def _in_turn(self, message: Message, now_ns: int) -> None:
         """The next expected message: it takes its number, whatever is wrong inside."""
@@ -333,7 +349,7 @@ class Session:
                 self._fail(fault.text, now_ns)
         elif message.msg_type in _ADMIN:
             self._guarded(self._on_admin, message, now_ns)
-        elif message.msg_type in self._msg_types or message.msg_type.startswith("U"):
+        elif message.msg_type in message.dictionary.msg_types or message.msg_type.startswith("U"):
             self._events.append(Received(message))
         else:
             text = f"MsgType(35)={message.msg_type} is not defined in {self.config.begin_string}"
@@ -378,7 +394,7 @@ class Session:
         kept = self.store.sent(begin, end) if self.config.resend_app else ()
         for item in replay(kept, begin, end):
             if isinstance(item, GapFill):
-                fields = f"43=Y\x01122={write_timestamp(now_ns)}\x01123=Y\x0136={item.new_seq_no}\x01".encode()
+                fields = f"43=Y\x01122={self._write_time(now_ns)}\x01123=Y\x0136={item.new_seq_no}\x01".encode()
                 self._put(item.begin, "4", fields, now_ns, resent=True)
             else:
                 number, msg_type, raw = item
@@ -432,7 +448,8 @@ class Session:
 
     def _send_logon(self, heart_bt_int: int, reset: bool, now_ns: int) -> None:
         flag = "141=Y\x01" if reset else ""
-        self._send_admin("A", f"98=0\x01108={heart_bt_int}\x01{flag}", now_ns)
+        version = f"1137={APPL_VER_ID[self._version]}\x01" if self.config.begin_string == FIXT else ""
+        self._send_admin("A", f"98=0\x01108={heart_bt_int}\x01{flag}{version}", now_ns)
 
     def _send_logout(self, text: str, now_ns: int) -> None:
         self._send_admin("5", f"58={_one_line(text)}\x01" if text else "", now_ns)

@@ -4,6 +4,7 @@ Each reader returns the value or raises ValueError; the caller knows the tag. Al
 1e-4 grid, a fraction of a share or a 31st of February is refused, never rounded.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -11,7 +12,7 @@ from domain.prices import PX_SCALE, px_from_text, px_to_text, qty_from_text
 
 NS_PER_S = 1_000_000_000
 _PX_POWERS = {0: 10_000, 1: 1_000, 2: 100, 3: 10, 4: 1}  # by number of decimals
-_NS_POWERS = {3: 1_000_000, 6: 1_000, 9: 1}
+_NS_POWERS = {3: 1_000_000, 6: 1_000, 9: 1, 12: 1}
 _CENTS = {cents * 100: f"{cents:02d}" for cents in range(100)}  # text of a fraction of PX_SCALE
 _MAX_DIGITS = 15  # of any number: what is larger is no quantity or price, and would not fit the 64 bits of the journal
 _MILLIS = [f".{millis:03d}" for millis in range(1000)]
@@ -64,13 +65,18 @@ def read_text(text: str) -> str:
 
 
 def read_timestamp(text: str) -> int:
-    """UTC ns of a UTCTimestamp: YYYYMMDD-HH:MM:SS with no, 3, 6 or 9 decimals; second 60 is a leap second."""
+    """UTC ns of a UTCTimestamp: YYYYMMDD-HH:MM:SS with no, 3, 6, 9 or 12 decimals; second 60 is a leap second.
+
+    Picoseconds are read and cut off.
+    """
     seconds_ns = _seconds_ns(text[:17])
     fraction = text[18:]
     if not fraction:
         if len(text) == 17:
             return seconds_ns
     elif text[17] == "." and fraction.isdecimal() and len(fraction) in _NS_POWERS:
+        if len(fraction) == 12:
+            fraction = fraction[:9]
         return seconds_ns + int(fraction) * _NS_POWERS[len(fraction)]
     raise ValueError("not a UTC timestamp")
 
@@ -99,9 +105,24 @@ def write_px(px: int) -> str:
 
 
 def write_timestamp(ns: int) -> str:
-    """UTCTimestamp in milliseconds, all that FIX.4.2 and FIX.4.4 define; what is finer is cut off."""
+    """UTCTimestamp in milliseconds, all that FIX.4.2 to FIX.4.4 define; what is finer is cut off."""
     seconds, rest = divmod(ns, NS_PER_S)
     return _seconds_text(seconds) + _MILLIS[rest // 1_000_000]
+
+
+def timestamp_writer(digits: int) -> Callable[[int], str]:
+    """A `write_timestamp` with 0, 3, 6, 9 or 12 decimals. FIX.4.0 and 4.1 know none, FIX.5.0 SP2 up to 12."""
+    if digits == 3:
+        return write_timestamp
+    if digits == 0:
+        return lambda ns: _seconds_text(ns // NS_PER_S)
+    divisor, zeros = 10 ** max(9 - digits, 0), "0" * (digits - 9)
+
+    def write(ns: int) -> str:
+        seconds, rest = divmod(ns, NS_PER_S)
+        return f"{_seconds_text(seconds)}.{rest // divisor:0{min(digits, 9)}d}{zeros}"
+
+    return write
 
 
 @lru_cache(maxsize=256)

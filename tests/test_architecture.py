@@ -38,7 +38,7 @@ SEEDED = {"Random", "Generator", "BitGenerator", "PCG64", "Philox", "SeedSequenc
 # Path.open(), datetime.now(), random.random() or a generator without a seed, exec().
 TOUCHES: dict[str, tuple[set[str], str]] = {
     "fix/codec.py": ({"exec"}, "makes an encoder and a decoder of each message type once, at import"),
-    "fix/dictionary/__init__.py": ({"importlib", "files"}, "reads the package's own data, once, at import"),
+    "fix/dictionary/__init__.py": ({"importlib", "pathlib", "files"}, "reads the package's own data and users' XML"),
     "fix/store.py": ({"os", "pathlib", "files"}, "FileStore keeps a session's sequence numbers and messages"),
     "fix/tcp.py": ({"asyncio", "time"}, "carries endpoints over sockets"),
     "router/model.py": ({"pathlib", "files"}, "reads a model artifact"),

@@ -1,125 +1,146 @@
-"""What each FIX version defines: fields, messages, groups, values. Data, read once from the files beside this module.
+"""What each FIX version defines: fields, messages, groups, values. Data, read from the files beside this module.
 
-Later versions and counterparties' own dictionaries are further data of the same form; nothing else in `fix` knows a tag
-table of its own.
+Each version is kept as what changed since the one before it. FIX.5.0 and later carry application messages only; their
+session layer, with header, trailer and administrative messages, is FIXT.1.1. A counterparty's own dictionary, in
+QuickFIX's XML, extends one of ours or stands alone.
 """
 
-import re
-import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
 
-# Length field -> data field, of all versions. A data field may hold SOH, so its length must be known before it.
-DATA_LENGTHS = {
-    "90": "91",
-    "93": "89",
-    "95": "96",
-    "212": "213",
-    "348": "349",
-    "350": "351",
-    "352": "353",
-    "354": "355",
-    "356": "357",
-    "358": "359",
-    "360": "361",
-    "362": "363",
-    "364": "365",
-    "445": "446",
-    "618": "619",
-    "621": "622",
+from fix.dictionary.layout import (
+    Dictionary,
+    DictionaryError,
+    Field,
+    Group,
+    MessageLayout,
+    Sources,
+    data_lengths,
+)
+
+__all__ = [
+    "APPL_VER_IDS",
+    "BEGIN_STRINGS",
+    "DATA_LENGTHS",
+    "FIX4_DATA_LENGTHS",
+    "FIXT",
+    "SUPPORTED",
+    "Dictionary",
+    "DictionaryError",
+    "Field",
+    "Group",
+    "MessageLayout",
+    "dictionary",
+    "load_xml",
+    "typed_dictionary",
+]
+
+FIXT = "FIXT.1.1"
+# Length field -> data field. A data field may hold SOH, so its length must be known before it. The first line is all of
+# FIX.4; a data field is the one after its length field except for the few that are written out.
+_FIX4_LENGTHS = "90 93:89 95 212 348 350 352 354 356 358 360 362 364 445 618 621"
+_FIX5_LENGTHS = """1184 1277 1280 1282 1397 1401 1403 1468 1525:1527 1578 1620 1664 1678:1697 1733 1871 1874 2072 2074
+2111 2179 2287 2351 2372:2371 2481 2494:2493 2522:2521 2637 2651 2665 2715 2718 2721 2797 2802:2801 2809:2808 2815:2814
+40004 40008 40978 40980 40982 40984 40986 40988 41083 41101 41107 41256 41320 41324 41458 41476 41482 41653 41710 41806
+41811 41873 41969 42025 42171 42451 42652 42947 43109:42684 43110:42486 43111:42982"""
+FIX4_DATA_LENGTHS, DATA_LENGTHS = (
+    {pair.split(":")[0]: pair.split(":")[-1] if ":" in pair else str(int(pair) + 1) for pair in text.split()}
+    for text in (_FIX4_LENGTHS, f"{_FIX4_LENGTHS} {_FIX5_LENGTHS}")
+)
+# ApplVerID(1128) and DefaultApplVerID(1137) -> the version of the application messages.
+APPL_VER_IDS = {
+    "2": "FIX.4.0",
+    "3": "FIX.4.1",
+    "4": "FIX.4.2",
+    "5": "FIX.4.3",
+    "6": "FIX.4.4",
+    "7": "FIX.5.0",
+    "8": "FIX.5.0SP1",
+    "9": "FIX.5.0SP2",
 }
-_FILES = {"FIX.4.2": "FIX42", "FIX.4.4": "FIX44"}
-SUPPORTED = tuple(_FILES)
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    tag: int
-    name: str
-    type: str
-    values: frozenset[str]  # empty: any
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Keys are tags as text. Every entry begins with `delimiter`."""
-
-    delimiter: str
-    members: tuple[str, ...]
-    required: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class MessageLayout:
-    """Keys are tags as text."""
-
-    name: str
-    members: tuple[str, ...]  # of the body, outside groups, in order
-    required: frozenset[str]  # of the body
-    groups: dict[str, Group]  # by count field
-    own_tags: frozenset[str]  # body, header and trailer: what ends the last entry of a group
-
-
-@dataclass(frozen=True, slots=True)
-class Dictionary:
-    begin_string: str
-    msg_types: frozenset[str]  # all that the version defines, with or without a layout here
-    fields: dict[str, Field]
-    messages: dict[str, MessageLayout]
+# The versions of application messages, oldest first: names of dictionaries.
+SUPPORTED = tuple(APPL_VER_IDS.values())
+BEGIN_STRINGS = (*SUPPORTED[:5], FIXT)
+_SECTIONS = ("fields", "components", "messages")
 
 
 @cache
-def dictionary(begin_string: str) -> Dictionary:
-    """The dictionary of a version; an empty one where the version is not supported."""
-    name = _FILES.get(begin_string)
-    if name is None:
-        return Dictionary(begin_string, frozenset(), {}, {})
-    raw = _load(name)
-    framework = _layout(f"Framework: {raw['header']} {raw['trailer']}", frozenset()).members
-    return Dictionary(
-        begin_string,
-        frozenset(raw["msg_types"].split()),
-        {tag: _field(tag, text) for tag, text in raw["fields"].items()},
-        {msg_type: _layout(text, frozenset(framework)) for msg_type, text in raw["messages"].items()},
-    )
+def dictionary(begin_string: str, application: str = "") -> Dictionary:
+    """The dictionary of a version; an empty one where the version is not supported.
+
+    `begin_string` may also be the name of an application version, such as "FIX.5.0SP1". For "FIXT.1.1", `application`
+    names the version of the application messages, the latest where it is "".
+    """
+    if begin_string == FIXT or begin_string in SUPPORTED[5:]:
+        name = application or (SUPPORTED[-1] if begin_string == FIXT else begin_string)
+        if name not in SUPPORTED:
+            return Dictionary(name, FIXT, Sources(), {})
+        session_layer = _sources("FIXT11")
+        sources = _sources(_file_name(name)).extended(session_layer)
+        return Dictionary(name, FIXT, sources, DATA_LENGTHS)
+    if begin_string not in SUPPORTED:
+        return Dictionary(begin_string, begin_string, Sources(), {})
+    return Dictionary(begin_string, begin_string, _sources(_file_name(begin_string)), FIX4_DATA_LENGTHS)
 
 
-def _load(name: str) -> dict[str, Any]:
-    raw: dict[str, Any] = tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text("ascii"))
-    parent = _load(raw["extends"]) if "extends" in raw else {}
-    merged = {key: {**parent.get(key, {}), **raw[key]} for key in ("fields", "messages")}
-    return {**parent, **raw, **merged}
+@cache
+def typed_dictionary(version: str) -> Dictionary:
+    """A version as `fix.messages` speaks it: with what clients and venues use beyond it."""
+    return dictionary(version).extended(_sources("FIX44_typed")) if version == "FIX.4.4" else dictionary(version)
 
 
-def _field(tag: str, text: str) -> Field:
-    head, _, values = text.partition(":")
-    name, kind = head.split()
-    return Field(int(tag), name, kind, frozenset(values.split()))
+def load_xml(source: str | Path, base: Dictionary | None = None) -> Dictionary:
+    """A dictionary in QuickFIX's XML format, from a path or the text itself.
+
+    With a `base` it extends that one: values that it gives to a field are added to the base's; a message, component,
+    header or trailer that it names replaces the base's. Without one it must be complete. DictionaryError says what is
+    wrong and where; OSError if the file can't be read.
+    """
+    from fix.dictionary.quickfix_xml import read_xml  # most processes never need an XML parser
+
+    text = source if isinstance(source, str) and "<" in source else Path(source).read_text("utf-8")
+    name, sources = read_xml(text, base.sources if base is not None else Sources())
+    if base is not None:
+        result = base.extended(sources)
+    else:
+        begin_string = FIXT if name.startswith(("FIXT.", "FIX.5")) else name
+        if begin_string == FIXT and not sources.header:
+            sources = sources.extended(_sources("FIXT11"))
+        result = Dictionary(name, begin_string, sources, {**DATA_LENGTHS, **data_lengths(sources, sources)})
+    result.check(sources)
+    return result
 
 
-_TOKEN = re.compile(r"(\d+)(!?)(\(?)|(\))")
+def _file_name(version: str) -> str:
+    return version.replace(".", "")
 
 
-def _layout(text: str, framework: frozenset[str]) -> MessageLayout:
-    name, _, body = text.partition(":")
-    members: list[str] = []
-    required: set[str] = set()
-    groups: dict[str, Group] = {}
-    group: list[str] = []
-    group_required: set[str] = set()
-    count = ""
-    for tag, mark, opens, closes in _TOKEN.findall(body):
-        if closes:
-            groups[count] = Group(group[0], tuple(group), frozenset(group_required))
-            count = ""
-        elif count:
-            group.append(tag)
-            group_required.update([tag] if mark else [])
-        else:
-            members.append(tag)
-            required.update([tag] if mark else [])
-            if opens:
-                count, group, group_required = tag, [], set()
-    return MessageLayout(name, tuple(members), frozenset(required), groups, framework | frozenset(members))
+@cache
+def _sources(file: str) -> Sources:
+    lines = _lines(file)
+    sources = _read(lines)
+    parent = next((line.removeprefix("extends ") for line in lines if line.startswith("extends ")), "")
+    return _sources(parent).extended(sources) if parent else sources
+
+
+def _lines(file: str) -> list[str]:
+    return files(__name__).joinpath(f"{file}.txt").read_text("ascii").splitlines()
+
+
+def _read(lines: Iterable[str]) -> Sources:
+    sources = Sources()
+    section = ""
+    by_key: dict[str, str] = {}
+    for line in lines:
+        if not line or line[0] == "#":
+            continue
+        if line[0] == "[":
+            section = line[1:-1]
+            by_key = getattr(sources, section) if section in _SECTIONS else {}
+        elif section in _SECTIONS:
+            key, _, by_key[key] = line.partition(" ")
+        elif section:
+            setattr(sources, section, line)
+    return sources
