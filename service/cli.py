@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fix.dictionary import Dictionary
     from fix.session import SessionConfig
     from service.config import ServiceConfig
 
 SESSION_VERBS = ("list", "disconnect", "connect", "enable", "disable", "reset", "set")
+DICTIONARY_HELP = "custom fields, values and messages, in QuickFIX's XML format"
 NARROWEST = 150  # columns of a table that goes to a file or a pipe
 
 
@@ -79,6 +81,23 @@ def echo(args: argparse.Namespace) -> int:
     configs = [_session(service_echo.session_config, text, reset_on_logon=args.reset_on_logon) for text in args.session]
     logs.configure("info", "")
     return service_echo.run(configs, args.host, args.port)
+
+
+def fixlog(args: argparse.Namespace) -> int:
+    from service import fixlog_files
+    from service.fixlog import Selection
+
+    if args.follow and args.file is None:
+        raise CommandError("fairlead fixlog: --follow needs a file")
+    fields = [tuple(text.partition("=")[::2]) for text in args.filter]
+    if any(not name or not value for name, value in fields):
+        raise CommandError(f"fairlead fixlog: expected TAG=VALUE or NAME=VALUE, got {' '.join(args.filter)}")
+    comp_ids = tuple(filter(None, (args.session or "").split(":")))
+    selection = Selection(fields, comp_ids, args.order or "")
+    extra = _dictionary(args)
+    return fixlog_files.show(
+        args.file, selection, extra, follow=args.follow, in_brief=args.brief, whole=args.order is not None
+    )
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -291,6 +310,21 @@ def _session(make: "Callable[..., SessionConfig]", text: str, **settings: object
         raise CommandError(f"fairlead: {error}") from None
 
 
+def _dictionary(args: argparse.Namespace) -> "Dictionary | None":
+    """What `--dictionary` names, on top of the version that it is for."""
+    if args.dictionary is None:
+        return None
+    from fix.dictionary import DictionaryError, dictionary, load_xml
+    from fix.dictionary.layout import Sources
+    from fix.dictionary.quickfix_xml import read_xml
+
+    try:
+        version, _ = read_xml(args.dictionary.read_text("utf-8"), Sources())
+        return load_xml(args.dictionary, dictionary(version))
+    except DictionaryError as error:
+        raise CommandError(f"fairlead: {args.dictionary}: {error}") from None
+
+
 def _existing(text: str) -> Path:
     if not Path(text).exists():
         raise argparse.ArgumentTypeError(f"there is no file {text}")
@@ -311,6 +345,10 @@ def _seconds(text: str) -> float:
     if not 0.0 < seconds <= 86_400.0:
         raise argparse.ArgumentTypeError(f"{text!r} found, expected seconds above 0 and at most a day")
     return seconds
+
+
+def _log_file(text: str) -> Path | None:
+    return None if text == "-" else _existing(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -338,6 +376,23 @@ def _parser() -> argparse.ArgumentParser:
     session_help = "BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID], may be repeated"
     echoing.add_argument("--session", action="append", required=True, metavar="SESSION", help=session_help)
     echoing.add_argument("--reset-on-logon", action="store_true", help="every logon starts at sequence number 1")
+
+    read = command("fixlog", fixlog, "a FIX log, or pasted text, with every field and value named")
+    read.add_argument("file", type=_log_file, metavar="FILE", help="- is standard input")
+    read.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="TAG=VALUE",
+        help="a tag or a name, such as 35=8 or Side=BUY; all of them must hold",
+    )
+    read.add_argument("--order", metavar="CL_ORD_ID", help="an order's whole story, through its replaces and cancels")
+    read.add_argument(
+        "--session", metavar="COMP_ID[:COMP_ID]", help="only what was sent between these, in both directions"
+    )
+    read.add_argument("--follow", action="store_true", help="go on with what is added to the file")
+    read.add_argument("--brief", action="store_true", help="one line for each message")
+    read.add_argument("--dictionary", type=_existing, metavar="XML", help=DICTIONARY_HELP)
 
     shown = command("demo", demo, "venues, daemon and a simulated EMS in one go, with a summary at the end")
     shown.add_argument("--parents", type=int, default=60, metavar="N", help="orders that the EMS sends")

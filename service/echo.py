@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import structlog
 import uvloop
 
@@ -50,9 +51,9 @@ def session_config(text: str, **settings: Any) -> SessionConfig:
     begin_string, *names = text.split(":")
     if not 2 <= len(names) <= 3 or not all(names):
         raise ValueError(f"session {text!r} is not BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID]")
-    return SessionConfig(
-        begin_string=begin_string, sender_comp_id=names[0], target_comp_id=names[1], role="acceptor", **settings
-    )
+    appl_ver_id = {"default_appl_ver_id": names[2]} if len(names) == 3 else {}
+    named = {"begin_string": begin_string, "sender_comp_id": names[0], "target_comp_id": names[1], **appl_ver_id}
+    return msgspec.convert({"role": "acceptor", **named, **settings}, SessionConfig)
 
 
 @dataclass(slots=True, eq=False)

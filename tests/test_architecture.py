@@ -60,6 +60,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     ),
     "service/echo.py": ({"asyncio", "signal", "time", "uvloop"}, "the echo as a process"),
     "service/examples.py": ({"pathlib"}, "names the example configs"),
+    "service/fixlog_files.py": ({"os", "pathlib", "time", "files"}, "reads FIX logs, and follows one that grows"),
     "service/journal.py": ({"fcntl", "os", "pathlib", "files"}, "the journal"),
     "service/learn.py": ({"pathlib", "files"}, "names the tape's files, writes the study's JSON"),
     "service/logs.py": ({"os", "files"}, "opens the log file"),
