@@ -20,6 +20,7 @@ from domain.facts import (
     ExecutionUnknown,
     KillSwitchSet,
     MessageReceived,
+    ModelLoaded,
     ParentAccepted,
     ParentDone,
     ParentRestated,
@@ -121,8 +122,10 @@ def test_a_crash_before_the_orders_bytes_left_is_noticed():
 def test_a_fill_made_while_the_node_was_down_counts_once():
     platform = busy(seed=2)
     fills = len(of(platform, ChildFilled))
-    killed_ns = platform.now_ns
+    killed_ns, resting = platform.now_ns, {child.child_id for child in open_children(platform)}
     platform.crash(down_s=10)
+    restarted_ns = of(platform, ModelLoaded)[-1].at_ns
+    assert {fact.child_id for fact in of(platform, ChildUncertain) if fact.at_ns == restarted_ns} == resting
     made = [entry for entry in platform.exchange.ledger if killed_ns < entry.at_ns < killed_ns + 9 * SECOND_NS]
     assert made
     counted = [(fill.venue, fill.exec_id) for fill in of(platform, ChildFilled)[fills:]]
@@ -190,6 +193,22 @@ def test_children_at_a_lost_venue_stay_at_risk_until_it_can_be_asked():
     platform.run(1)
     assert not any(child.uncertain for child in open_children(platform))
     assert [fact.venue for fact in of(platform, VenueUp)][-1] == "ARGO"
+    platform.finish()
+    platform.check()
+
+
+def test_orders_under_way_when_a_venue_is_lost_are_not_sent_again():
+    """They never arrived: the venue says so when it is asked, and other orders take their place."""
+    platform = Platform(seed=2)
+    platform.world.run_while(lambda: not of(platform, ChildSubmitted), platform.now_ns + 10 * SECOND_NS)
+    lost = of(platform, ChildSubmitted)
+    for venue in {child.venue for child in lost}:
+        platform.cut(venue)
+    platform.run(1)
+    rejected = {fact.child_id: fact.text for fact in of(platform, ChildRejected)}
+    assert all(rejected[child.child_id] == "status: the venue does not know the order" for child in lost)
+    sent = orders_in(platform.process.sent)
+    assert all(sent.count(child.child_id) == 1 for child in lost)
     platform.finish()
     platform.check()
 
