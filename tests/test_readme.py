@@ -19,7 +19,7 @@ import pytest
 from domain.commands import CancelParent, NewParent, OperatorCommand, ReplaceParent
 from domain.fields import Side, VenueKind
 from domain.instruments import TradingHours
-from fix.dictionary import dictionary
+from fix.dictionary import dictionary, typed_dictionary
 from fix.framing import Framer, frame
 from fix.message import Message, parse
 from gateway.inbound import to_command
@@ -97,7 +97,7 @@ def operated(place: Path) -> Iterator[list[OperatorCommand]]:
     started, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
 
     async def daemon() -> None:
-        server = await serve_control(Path("var/fairlead/control.sock"), commands.append, lambda: {"open_parents": 3})
+        server = await serve_control(Path("var/fairlead/control.sock"), commands.append, lambda: {"open_parents": 3}, list)
         started.set()
         await stop.wait()
         server.close()
@@ -200,7 +200,7 @@ def exists(dotted: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_fix_names_have_their_tags(page: str) -> None:
-    known = dictionary("FIX.4.4")
+    known = typed_dictionary("FIX.4.4")
     session = {"A": "Logon", "0": "Heartbeat", "2": "ResendRequest", "3": "Reject", "5": "Logout"}
     used = set(re.findall(r"\b([A-Z][A-Za-z]+)\((\d+|[A-Za-z])\)", PAGES[page]))
     assert used
