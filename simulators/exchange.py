@@ -263,6 +263,7 @@ class Exchange:
             else:
                 self._later(venue.orders, at_ns, order_id)
         elif isinstance(typed, OrderStatusRequest):
+            self._route(self.market.advance(at_ns))  # what traded until now comes before the answer
             self._later(venue.orders, at_ns, venue.desk.status(typed, at_ns))
         else:
             self._unsupported(channel, message, "only D, F and H are taken here", at_ns)
