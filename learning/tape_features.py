@@ -4,8 +4,9 @@ Of the kind that the router computes live, signed and mirrored as there: near is
 and positive leans towards a fill. What happened lately is kept as sums and averages that forget by half-lives, so that
 a row depends on nothing but the events until then.
 
-Two things are left out because they made walk-forward worse: the time of day, which a later stretch always leaves the
-range of, and the recent fill rate of such joins, which the online calibration carries better (learning/tape_study.py).
+Left out is what made walking forward worse: the time of day, whose range a later stretch always leaves; the recent fill
+rate of such joins, which the online calibration carries better (learning/tape_study.py); and how often orders come,
+leave and trade on the far side, at hidden prices or as the touch moves, beyond what flows and returns say of it.
 """
 
 from math import exp, log1p, sqrt
@@ -18,20 +19,17 @@ TICK_PX = 100
 _S = 1_000_000_000
 _LN2 = 0.6931471805599453
 
-# What is counted on each side of the book, and over which half-lives in seconds.
+# What is counted on our side of the book, and over which half-lives in seconds.
 _COUNTS: dict[str, tuple[float, ...]] = {
     "executed": (1, 5, 20, 60, 300),
-    "hidden": (20, 60, 300),
     "submitted": (1, 5, 60),
     "canceled": (1, 5, 60),
-    "improved": (5, 60),  # ticks that the best price came towards the other side
-    "worsened": (5, 60),
 }
 _FLOW_S = (1.0, 5.0, 60.0)
 _LEVEL_S = (5.0, 20.0, 60.0, 300.0)
 _QTY_S = (20.0, 300.0)
 _BY_LEVEL = ("volatility_bps", "return_bps", "spread_less_mean", "spread_in_moves", "price_in_moves")
-_SIDE = ("executed_age", "moved_age", "last_move", "orders", "gap")
+_SIDE = ("executed_age", "moved_age", "orders")  # orders: those at the price that were seen to come
 
 FEATURES = (
     "spread_ticks",
@@ -44,11 +42,8 @@ FEATURES = (
     *(f"{name}_{half_life_s:g}" for name in _BY_LEVEL for half_life_s in _LEVEL_S),
     *(f"queue_less_mean_{half_life_s:g}" for half_life_s in _QTY_S),
     *(f"signed_flow_{half_life_s:g}" for half_life_s in _FLOW_S),
-    *(
-        f"{side}_{name}"
-        for side in ("near", "far")
-        for name in (*(f"{count}_{s:g}" for count, half_lives_s in _COUNTS.items() for s in half_lives_s), *_SIDE)
-    ),
+    *(f"near_{name}_{half_life_s:g}" for name, half_lives_s in _COUNTS.items() for half_life_s in half_lives_s),
+    *(f"{side}_{name}" for side in ("near", "far") for name in _SIDE),
 )
 
 _LONGEST_AGE_S = 300.0
@@ -104,17 +99,13 @@ class _BookSide:
         self.queue = Level(_QTY_S)
         self.price = Level(_LEVEL_S)
         self.px = self.qty = 0
-        self._passed_pxs: list[int] = []  # former best prices that are worse than this one, the nearest last
         self._came: dict[int, tuple[int, int]] = {}  # order id -> (quantity left, since when) of those seen to come
         self._executed_ns = self._moved_ns = 0
-        self._last_move_ticks = 0.0
 
     def apply(self, event: TouchEvent) -> None:
         """An event of an order on this side, before the touch that it leaves."""
         kind, now_ns = event.kind, event.time_ns
-        if kind is TouchKind.EXECUTED_HIDDEN:
-            self.counts["hidden"].add(1.0, now_ns)
-        elif kind is TouchKind.SUBMITTED and self.sign * event.px >= self.sign * self.px:
+        if kind is TouchKind.SUBMITTED and self.sign * event.px >= self.sign * self.px:
             self.counts["submitted"].add(1.0, now_ns)
         elif kind is TouchKind.CANCELED and event.px == self.px:
             self.counts["canceled"].add(1.0, now_ns)
@@ -146,12 +137,7 @@ class _BookSide:
 
     def _move(self, px: int, now_ns: int) -> None:
         if self.px:
-            ticks = self.sign * (px - self.px) / TICK_PX
-            self.counts["improved" if ticks > 0 else "worsened"].add(abs(ticks), now_ns)
-            self._moved_ns, self._last_move_ticks = now_ns, ticks
-            self._passed_pxs.append(self.px)
-            while self._passed_pxs and self.sign * self._passed_pxs[-1] >= self.sign * px:
-                self._passed_pxs.pop()
+            self._moved_ns = now_ns
         self.px = px
         self.price.set(px / TICK_PX, now_ns)
         self._came.clear()
@@ -159,17 +145,11 @@ class _BookSide:
     def front_age(self, now_ns: int) -> float:
         return _log_age(min((since_ns for _, since_ns in self._came.values()), default=0), now_ns)
 
-    def row(self, now_ns: int) -> list[float]:
-        row = [log1p(count) for counts in self.counts.values() for count in counts.at(now_ns)]
-        gap_px = self.sign * (self.px - self._passed_pxs[-1]) if self._passed_pxs else _FURTHEST_TICKS * TICK_PX
-        return [
-            *row,
-            _log_age(self._executed_ns, now_ns),
-            _log_age(self._moved_ns, now_ns),
-            _clip(self._last_move_ticks),
-            len(self._came),
-            _clip(gap_px / TICK_PX),  # to the next price, as far as it has been the touch
-        ]
+    def counted(self, now_ns: int) -> list[float]:
+        return [log1p(count) for counts in self.counts.values() for count in counts.at(now_ns)]
+
+    def state(self, now_ns: int) -> tuple[float, ...]:
+        return _log_age(self._executed_ns, now_ns), _log_age(self._moved_ns, now_ns), len(self._came)
 
 
 class TapeFeatures:
@@ -228,8 +208,9 @@ class TapeFeatures:
             *(sign * apart / move for apart, move in zip(price_less_mean, moves, strict=True)),
             *near.queue.less_means(now_ns),
             *(max(-5.0, min(5.0, ours - theirs)) for ours, theirs in flows),
-            *near.row(now_ns),
-            *far.row(now_ns),
+            *near.counted(now_ns),
+            *near.state(now_ns),
+            *far.state(now_ns),
         )
 
 

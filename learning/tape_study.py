@@ -1,8 +1,8 @@
 """How well the fills of hypothetical joins can be told beforehand, on a stretch of a recorded day later than training.
 
 The model lives through the day as it would in a desk's own use. Every quarter of an hour it is trained anew on all
-joins whose outcome was known an embargo before; boosted trees of two shapes and a logistic regression are each other's
-correction, as trees miss what is plainly linear and lines miss what is not. Every five minutes their blend is fitted on
+joins whose outcome was known an embargo before; boosted trees and a logistic regression are each other's correction, as
+trees miss what is plainly linear and lines miss what is not. Every five minutes their blend is fitted on
 their own past predictions, none of which had seen its outcome, the recent ones counting most: this weighs the two and
 puts the level right where the day changes. A prediction at t so depends on nothing that was not known at t.
 
@@ -30,12 +30,21 @@ TEST_SHARE = 0.3  # of the tape's time, where nobody says from when to test
 MIN_ROWS = 200
 _WARM_UP_NS = 1800 * _S  # of the tape, before the first model whose predictions the blend learns from
 
-# Joins of the same seconds tell the same story: large leaves, few columns a tree, slow steps. The seeds are fixed.
-_COMMON = {"objective": "binary:logistic", "tree_method": "hist", "max_bin": 64, "subsample": 0.6, "nthread": 1}
-_SHAPES = (
-    (150, _COMMON | {"max_depth": 3, "eta": 0.04, "min_child_weight": 20, "reg_lambda": 20, "colsample_bytree": 0.2}),
-    (120, _COMMON | {"max_depth": 5, "eta": 0.03, "min_child_weight": 40, "reg_lambda": 20, "colsample_bytree": 0.2}),
-)
+# Joins of the same seconds tell the same story: large leaves, few columns a tree, slow steps.
+_TREES = {
+    "objective": "binary:logistic",
+    "tree_method": "hist",
+    "max_bin": 64,
+    "max_depth": 3,
+    "eta": 0.04,
+    "min_child_weight": 20,
+    "reg_lambda": 20,
+    "subsample": 0.6,
+    "colsample_bytree": 0.15,
+    "nthread": 1,
+}
+_ROUNDS = 150
+_SEEDS = (1, 2, 3)
 _RIDGE = 100.0
 _BLEND_START = np.array([0.7, 0.3, 0.0])  # log-odds of the trees, log-odds of the regression, level
 _BLEND_RIDGE = 200.0
@@ -88,9 +97,7 @@ class TapeRows:
     def default_test_from_ns(self) -> int:
         """The last TEST_SHARE of the time is for the test; TapeTooShort without rows."""
         if not len(self):
-            raise TapeTooShort(
-                "no order could have joined the touch, expected at least minutes of a two-sided book"
-            )
+            raise TapeTooShort("no order could have joined the touch, expected at least minutes of a two-sided book")
         first_ns, last_ns = int(self.at_ns[0]), int(self.at_ns[-1])
         return last_ns - int((last_ns - first_ns) * TEST_SHARE)
 
@@ -161,11 +168,11 @@ def walk_forward(
 
 
 class Trees:
-    """Boosted trees of each shape; called with features it gives the mean of their log-odds."""
+    """Boosted trees of several seeds; called with features it gives the mean of their log-odds."""
 
     def __init__(self, rows: TapeRows) -> None:
         data = xgboost.DMatrix(rows.features, label=rows.filled, nthread=1)
-        self._boosters = [xgboost.train({**shape, "seed": 1}, data, rounds) for rounds, shape in _SHAPES]
+        self._boosters = [xgboost.train({**_TREES, "seed": seed}, data, _ROUNDS) for seed in _SEEDS]
 
     def __call__(self, features: Floats) -> Floats:
         data = xgboost.DMatrix(features, nthread=1)
