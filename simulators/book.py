@@ -77,7 +77,7 @@ class Watcher(Protocol):
 class Book:
     """The book of one symbol at one venue. It matches; whether an order may come in is the venue's business.
 
-    `on_taken(sign, qty, at_ns)` hears of every aggressor that traded, 1 for a buyer: what everybody sees on the tape.
+    `on_taken(sign, qty, px)` hears of every aggressor that traded, 1 for a buyer, with its first price: the tape.
     """
 
     __slots__ = ("_publisher", "asks", "bids", "on_taken", "owned", "symbol", "venue", "watcher")
@@ -148,14 +148,14 @@ class Book:
         """Match an aggressor of `side` against the opposite queues up to its limit (0: none); the shares it got."""
         buying = side is BUY
         book_side = self.asks if buying else self.bids
-        left = qty
+        left, first_px = qty, book_side.best_px
         while left and book_side.keys:
             px = book_side.best_px
             if limit_px and (px > limit_px if buying else px < limit_px):
                 break
             left -= self._take_level(book_side, px, left, at_ns, taker)
         if left < qty and self.on_taken is not None:
-            self.on_taken(side.sign, qty - left, at_ns)
+            self.on_taken(side.sign, qty - left, first_px)
         return qty - left
 
     def _take_level(self, book_side: BookSide, px: int, wanted: int, at_ns: int, taker: Order | None) -> int:

@@ -10,9 +10,10 @@ from math import log
 
 from domain.fields import LastLiquidityInd
 from domain.market import MarketUpdate, TradePrinted
-from simulators.flow import NEVER, Scene, pareto_lots
+from simulators.flow import NEVER, Scene
 from simulators.market_config import DarkConfig
 from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected
+from simulators.takers import pareto_lots
 
 _SPELL_MEAN_NS = 20e9
 

@@ -12,9 +12,10 @@ import msgspec
 
 from domain.fields import LastLiquidityInd
 from domain.market import DealerQuoted, MarketUpdate, TradePrinted
-from simulators.flow import NEVER, Scene, pareto_lots
+from simulators.flow import NEVER, Scene
 from simulators.market_config import DealerConfig
 from simulators.orders import Accepted, CancelRejected, Order, Publisher, Rejected
+from simulators.takers import pareto_lots
 
 _LN2 = 0.693147
 _CLIENT_MEAN_LOTS = 4.0

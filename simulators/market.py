@@ -14,10 +14,12 @@ from domain.market import MarketUpdate
 from simulators.book import Book, Reference
 from simulators.dark import DarkPool, DarkVenue
 from simulators.dealer import DealerDesk, DealerVenue
-from simulators.flow import NEVER, Latent, LitFlow, Scene, Signal
+from simulators.flow import NEVER, LitFlow, Scene, Signal
+from simulators.latent import Latent
 from simulators.lit import LitVenue
 from simulators.market_config import DarkConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
 from simulators.orders import Order, Publisher, TimedEvent
+from simulators.takers import FastFlow, TakerFlow
 
 
 class Process(Protocol):
@@ -117,13 +119,18 @@ class Market:
 
     def _background(self, symbol: SymbolConfig) -> Signal:
         """Everybody else's orders on the lit books of a symbol, and what the informed among them know."""
-        latent = Latent(symbol, self._stream(symbol.symbol), self._start_ns)
+        lit = [venue for venue in self.config.venues if isinstance(venue, LitConfig)]
+        takers_per_second = symbol.events_per_second * symbol.taker_share * sum(venue.flow_share for venue in lit)
+        latent = Latent(symbol, takers_per_second, self._stream(symbol.symbol), self._start_ns)
         self._processes.append(latent)
         reference = self.references[symbol.symbol]
-        lit = [venue for venue in self.config.venues if isinstance(venue, LitConfig)]
         for venue, book in zip(lit, reference.books, strict=True):
+            book.on_taken = latent.taken
             random = self._stream(symbol.symbol, venue.name)
             self._processes.append(LitFlow(symbol, venue, book, reference, latent, random, self._start_ns))
+        takers = self._stream(symbol.symbol, "takers")
+        self._processes.append(TakerFlow(symbol, takers_per_second, reference, latent, takers, self._start_ns))
+        self._processes.append(FastFlow(symbol, reference, latent, self._stream(symbol.symbol, "fast"), self._start_ns))
         return latent
 
     def _venue(self, config: VenueConfig, publisher: Publisher) -> Venue:

@@ -16,6 +16,7 @@ Name = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Part = Annotated[float, Meta(ge=0, lt=1)]
 Tail = Annotated[float, Meta(gt=1)]  # a Pareto exponent; no mean exists at 1 or below
 Count = Annotated[int, Meta(gt=0)]
 
@@ -31,8 +32,19 @@ class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     mean_lots: Positive = 2.0  # of an order
     orders_per_side: Count = 24  # resting on one side of a book with depth factor 1
     depth_ticks: Positive = 3.0  # mean distance of a new order behind the fair price
-    taker_share: Share = 0.05  # of the events: uninformed orders that take
-    pressure_drift: NotNegative = 0.15  # drift per second under full pressure, in one-second standard deviations
+    taker_share: Share = 0.05  # of the events: orders that take
+    excitation: Part = 0.86  # share of the takers that come because others came
+    excitation_s: Positive = 1.0  # and how long after them, in the mean
+    split_tail: Tail = 1.4  # Pareto exponent of the number of pieces of a large order
+    longest_split: Count = 50  # pieces
+    impact: NotNegative = 0.27  # of a taker of mean size, in standard deviations of the price between two takers
+    flow_variance: Part = 0.2  # share of the price's variance that impact makes; the rest is news
+    volatility_spread: NotNegative = 0.4  # standard deviation of the log of the volatility, which clusters
+    volatility_half_life_s: Positive = 240.0
+    jump_share: Share = 0.008  # of the price's steps, five a second: news
+    jump_factor: Positive = 7.5  # how much larger they are
+    stale_ticks: NotNegative = 0.0  # how far the price has to pass a quote before the fast act on it
+    requote_share: Share = 0.25  # quotes left behind by the price that the fast improve at each look
 
 
 class LitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="lit"):

@@ -9,11 +9,12 @@ import pytest
 
 from domain.fields import Side, VenueKind
 from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketView, TradePrinted
-from simulators.book import Book, Reference
-from simulators.flow import Latent, LitFlow
+from simulators.book import Book, Reference, Resting
+from simulators.latent import Latent
 from simulators.market import Market
 from simulators.market_config import DarkConfig, LitConfig, MarketConfig, SymbolConfig, default_market
 from simulators.orders import Accepted, Canceled, Order, Publisher, Traded
+from simulators.takers import FastFlow, TakerFlow
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -116,7 +117,7 @@ def test_the_default_market_looks_like_one():
         assert 1 <= sum(spreads[symbol]) / seconds <= 5
         assert crossed[symbol] == 0
         assert len(set(mids[symbol])) > 10
-        assert 0.1 <= trades[symbol] / adds[symbol] <= 0.3
+        assert 0.05 <= trades[symbol] / adds[symbol] <= 0.3
     assert thin < 0.01 * seconds * 5 * 3 * 2  # of all sides of all books in all seconds: a jump empties one for a while
     assert all(per_venue[venue.name, "trades"] > 20 for venue in market.config.venues)
     lit_rates = [per_venue[name] / seconds / 5 for name in ("ARGO", "BRIG", "CLIP")]
@@ -144,38 +145,87 @@ def test_trade_signs_persist_and_waiting_costs():
     assert sum(responses) / len(responses) > 0.05
 
 
-def test_the_price_drifts_with_the_pressure_and_moves_as_much_as_configured():
+def test_the_value_moves_as_much_as_configured():
     config = SymbolConfig(symbol="SOLO", start_px=100_0000, daily_volatility=0.02)
-    with_pressure, variance, seconds = 0.0, 0.0, 0.0
+    variance, seconds = 0.0, 0.0
     for seed in range(20):
-        latent = Latent(config, Random(seed), 0)
+        latent = Latent(config, 1.0, Random(seed), 0)
         for _ in range(2000):
-            before_px, before_ns, pressure = latent.value_px, latent.next_ns, latent.pressure
+            before_px, before_ns = latent.value_px, latent.next_ns
             latent.step(latent.next_ns)
-            move = latent.value_px / before_px - 1.0
-            with_pressure += move * pressure
-            variance += move * move
+            variance += (latent.value_px / before_px - 1.0) ** 2
             seconds += (latent.next_ns - before_ns) / 1e9
-    assert with_pressure > 0
-    assert 0.8 < (variance / seconds * 6.5 * 3600) ** 0.5 / 0.02 < 1.25
+    news = (variance / seconds * 6.5 * 3600) / 0.02**2
+    assert 0.7 < news / (1.0 - config.flow_variance) < 1.4
 
 
-@pytest.mark.parametrize("pressure", [1.0, -1.0])
-def test_takers_go_with_the_pressure(pressure):
+def after(latent: Latent, seconds: float) -> float:
+    """The part of the fair price that is impact, in bps, that much later."""
+    latent.step(int(seconds * SECOND_NS))
+    return (latent.fair_px / latent.value_px - 1.0) * 1e4
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_market_order_moves_the_price_to_its_side_and_most_of_it_is_given_back(sign):
+    config = SymbolConfig(symbol="SOLO", start_px=100_0000)
+
+    def moved(qty: int, seconds: float, beyond_px: float = 0.0) -> float:
+        latent = Latent(config, 1.0, Random(3), 0)
+        latent.taken(sign, qty, round(latent.fair_px + sign * beyond_px))
+        return sign * after(latent, seconds)
+
+    peak = moved(400, 0.0, 50.0)
+    assert peak > 0
+    assert moved(1600, 0.0, 50.0) == pytest.approx(2.0 * peak)  # concave: the square root of the size
+    assert 0.6 < moved(400, 4.0, 50.0) / peak < 0.95
+    assert 0.1 < moved(400, 60.0, 50.0) / peak < 0.5
+    assert 0.0 < moved(400, 3600.0, 50.0) / peak < 0.1
+    assert moved(400, 0.0, -50.0) == 0.0  # at a stale quote: everybody knew
+
+
+def one_book() -> tuple[Book, Reference, list]:
     events: list = []
-    symbol, venue = SymbolConfig(symbol="SOLO", start_px=10_0000, daily_volatility=0.0), LitConfig(name="ONE")
     book = Book("SOLO", Publisher("ONE", events, 0))
     reference = Reference()
     reference.books.append(book)
-    latent = Latent(symbol, Random(1), 0)
-    latent.value_px = 10_0050.0
-    latent.pressure = pressure
-    flow = LitFlow(symbol, venue, book, reference, latent, Random(2), 0)
+    return book, reference, events
+
+
+def test_takers_come_in_clusters_with_the_signs_of_split_orders():
+    book, reference, events = one_book()
+    symbol = SymbolConfig(symbol="SOLO", start_px=10_0000)
+    latent = Latent(symbol, 1.0, Random(1), 0)
+    takers = TakerFlow(symbol, 1.0, reference, latent, Random(2), 0)
+    book.add(book.bids, 9_9900, Resting(1 << 40), 0)
+    book.add(book.asks, 10_0100, Resting(1 << 40), 0)
+    at_ns = []
     for _ in range(5000):
-        flow.step(flow.next_ns)
+        at_ns.append(takers.next_ns)
+        takers.step(takers.next_ns)
+        assert events[-2][2].aggressor.sign * latent.pressure >= 0
     signs = [event.aggressor.sign for _, _, event in events if isinstance(event, TradePrinted)]
-    assert len(signs) > 100
-    assert sum(signs) / len(signs) * pressure > 0.5
+    pauses = [later - earlier for earlier, later in pairwise(at_ns)]
+    mean = sum(pauses) / len(pauses)
+    assert 0.7 < mean / SECOND_NS < 1.4
+    assert sum((pause - mean) ** 2 for pause in pauses) ** 0.5 / len(pauses) ** 0.5 / mean > 1.7
+    assert 0.55 < sum(a * b for a, b in pairwise(signs)) / len(signs) < 0.85
+    assert sum(a * b for a, b in zip(signs, signs[10:], strict=False)) / len(signs) > 0.05
+
+
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+def test_the_fast_leave_no_quote_that_the_price_has_passed(side):
+    book, reference, _ = one_book()
+    symbol = SymbolConfig(symbol="SOLO", start_px=10_0000)
+    latent = Latent(symbol, 1.0, Random(1), 0)
+    fast = FastFlow(symbol, reference, latent, Random(2), 0)
+    for behind in range(1, 6):
+        book.add(book.bids, 10_0000 - behind * TICK, Resting(300), 0)
+        book.add(book.asks, 10_0000 + behind * TICK, Resting(300), 0)
+    latent.fair_px = 10_0000 + side.sign * 2.5 * TICK
+    for _ in range(200):
+        fast.step(fast.next_ns)
+    assert book.bids.best_px < latent.fair_px < book.asks.best_px
+    assert book.asks.best_px - book.bids.best_px <= 3 * TICK  # and the quotes left behind have followed
 
 
 def test_taking_moves_the_book_and_the_book_refills():

@@ -1,0 +1,74 @@
+"""What a symbol is worth, and what the tape makes everybody believe it is worth. Nobody sees either.
+
+Two parts make the fair price. The value is news: a random walk whose volatility clusters and that jumps now and then.
+The rest is impact: every market order, a client's like anybody's, shifts what providers think fair towards its side,
+and the shift decays as the inverse square root of time (the propagator of Bouchaud, Gefen, Potters and Wyart, 2004).
+So an order worked at a constant share of the volume moves the price with the square root of its size, and most of the
+move is given back when it ends. Only the size and the side of what was printed count: who traded cannot matter.
+"""
+
+from math import exp, log, sqrt
+from random import Random
+
+from simulators.market_config import SymbolConfig
+
+SESSION_SECONDS = 6.5 * 3600
+_STEP_NS = 200_000_000.0
+# Exponentials whose sum is close to an inverse square root from one second to an hour.
+_DECAY_S = (4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
+_DECAY_POWER = 0.38
+_WEIGHTS = tuple(s**-_DECAY_POWER / sum(other_s**-_DECAY_POWER for other_s in _DECAY_S) for s in _DECAY_S)
+
+
+class Latent:
+    """`fair_px` is what providers quote around; `pressure` is how much the order being worked has still to trade, from
+    -1 (sell) to 1 (buy), which the informed know; `activity` is a factor on all rates."""
+
+    def __init__(self, config: SymbolConfig, takers_per_second: float, random: Random, start_ns: int) -> None:
+        self.value_px = config.start_px + (random.random() - 0.5) * config.tick_px
+        self.fair_px = self.value_px
+        self.pressure = 0.0
+        self.activity = 1.0
+        self.next_ns = start_ns
+        self._random = random
+        self._config = config
+        # Jumps and the spread of the factor (lognormal) add to the variance; the config's volatility is what comes out.
+        added = (1.0 + config.jump_share * (config.jump_factor**2 - 1.0)) * exp(2.0 * config.volatility_spread**2)
+        volatility = config.daily_volatility / sqrt(SESSION_SECONDS)  # of a second
+        self._deviation = volatility * sqrt((1.0 - config.flow_variance) / added)
+        self._impact = config.impact * volatility / sqrt(takers_per_second)  # of a market order of the mean size
+        self._mean_qty = config.mean_lots * config.lot_qty
+        self._min_px = 10.0 * config.tick_px
+        self._log_factor = random.gauss(0.0, config.volatility_spread)
+        self._shifts = [0.0] * len(_DECAY_S)  # of the fair price by past market orders, relative
+        self._last_ns = start_ns
+
+    def step(self, at_ns: int) -> None:
+        random, config = self._random, self._config
+        u_pause, u_jump = random.random(), random.random()
+        shock, factor_shock = random.gauss(0.0, 1.0), random.gauss(0.0, 1.0)
+        seconds = (at_ns - self._last_ns) / 1e9
+        self._last_ns = at_ns
+        keep = exp(-0.693147 * seconds / config.volatility_half_life_s)
+        self._log_factor = self._log_factor * keep + config.volatility_spread * sqrt(1.0 - keep * keep) * factor_shock
+        self.activity = exp(0.5 * self._log_factor)
+        jump = config.jump_factor if u_jump < config.jump_share else 1.0
+        move = self._deviation * exp(self._log_factor) * shock * jump * sqrt(seconds)
+        self.value_px = max(self.value_px * (1.0 + move), self._min_px)
+        self._shifts = [shift * exp(-seconds / decay) for shift, decay in zip(self._shifts, _DECAY_S, strict=True)]
+        self._reprice()
+        self.next_ns = at_ns + 1 + int(-log(1.0 - u_pause) * _STEP_NS)
+
+    def taken(self, sign: int, qty: int, px: int) -> None:
+        """A market order traded: 1 bought, -1 sold. Twice the size moves the price by less than twice.
+
+        One that took a quote which the fair price had passed already tells nothing new (Glosten and Milgrom, 1985).
+        """
+        if (px - self.fair_px) * sign < 0:
+            return
+        moved = sign * self._impact * sqrt(qty / self._mean_qty)
+        self._shifts = [shift + moved * weight for shift, weight in zip(self._shifts, _WEIGHTS, strict=True)]
+        self._reprice()
+
+    def _reprice(self) -> None:
+        self.fair_px = self.value_px * (1.0 + sum(self._shifts))
