@@ -1,4 +1,5 @@
-"""`fairlead market report`: the facts of simulated markets and of real tapes side by side, by the same code."""
+"""`fairlead market`: the facts of simulated markets and of real tapes side by side, by the same code; and a simulated
+day as a tape, for tools that know nothing of this one."""
 
 import argparse
 from collections.abc import Callable
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 
 from simulators import presets
+from simulators.export import LobsterExport
 from simulators.facts import measure
 from simulators.impact import impact
 from simulators.market import Market
@@ -73,4 +75,16 @@ def report(args: argparse.Namespace) -> int:
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(facts)) + b"\n")
     if args.html:
         args.html.write_text(html(sources), "utf-8")
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """`fairlead market export`: 0, with a simulated day in two files."""
+    config = presets.load(args.preset)
+    market = Market(config, args.seed, OPEN_NS)
+    books = market.references[config.symbols[0].symbol].books
+    with args.tape.open("w", encoding="ascii") as messages, args.book.open("w", encoding="ascii") as book:
+        LobsterExport(books, args.levels, OPEN_NS, messages.write, book.write)
+        for second in track(range(STEP_S, SESSION_S + 1, STEP_S), f"{args.preset}, a day"):
+            market.advance(OPEN_NS + second * SECOND_NS)
     return 0
