@@ -1,10 +1,11 @@
 """How well the fills of hypothetical joins can be told beforehand, on a stretch of a recorded day later than training.
 
 The model lives through the day as it would in a desk's own use. Every quarter of an hour it is trained anew on all
-joins whose outcome was known an embargo before; boosted trees and a logistic regression are each other's correction, as
-trees miss what is plainly linear and lines miss what is not. Every five minutes their blend is fitted on
-their own past predictions, none of which had seen its outcome, the recent ones counting most: this weighs the two and
-puts the level right where the day changes. A prediction at t so depends on nothing that was not known at t.
+joins whose outcome was known an embargo before; boosted trees and a logistic regression with bent lines are each
+other's correction, as trees miss what is smooth and lines miss what depends on something else. Every five minutes their
+blend is fitted on their own past predictions, none of which had seen its outcome, the recent ones counting most: this
+weighs the two and puts the level right where the day changes. A prediction at t so depends on nothing that was not
+known at t.
 
 Beside it stand baselines that learn once, from the rows before the test, and the model as it was at the test's start.
 """
@@ -46,7 +47,8 @@ _TREES = {
 _ROUNDS = 150
 _SEEDS = (1, 2, 3)
 _RIDGE = 100.0
-_BLEND_START = np.array([0.7, 0.3, 0.0])  # log-odds of the trees, log-odds of the regression, level
+_BENDS, _BENDS_RIDGE = 3, 400.0
+_BLEND_START = np.array([0.6, 0.4, 0.0])  # log-odds of the trees, log-odds of the regression, level
 _BLEND_RIDGE = 200.0
 _BLEND_HALF_LIFE_NS = 3600 * _S
 _TABLE = ("spread_ticks", "queue_ahead", "imbalance")
@@ -150,7 +152,7 @@ def walk_forward(
         later = rows.at_ns >= start_ns
         # A stretch of nothing but fills, or of none, teaches nothing: the rows stay without a prediction.
         if 0 < known.filled.sum() < len(known):
-            trees, line = Trees(known), Line(known)
+            trees, line = Trees(known), Line(known, _BENDS_RIDGE, _BENDS)
             block = later if start_ns == test_from_ns else later & (rows.at_ns < start_ns + REFIT_NS)
             margins[block] = np.stack([part(rows.features[block]) for part in (trees, line)], axis=1)
             if start_ns == test_from_ns:
@@ -182,24 +184,29 @@ class Trees:
 
 
 class Line:
-    """A logistic regression with a ridge on standardised features; called with features it gives log-odds."""
+    """A logistic regression with a ridge on standardised features; called with features it gives log-odds.
 
-    def __init__(self, rows: TapeRows) -> None:
+    With `bends` each feature's line may bend so many times, at quantiles of the rows.
+    """
+
+    def __init__(self, rows: TapeRows, ridge: float = _RIDGE, bends: int = 0) -> None:
         self._mean, scale = rows.features.mean(axis=0), rows.features.std(axis=0)
         self._scale = np.where(scale > 0, scale, 1.0)
+        self._bends_at = np.quantile(rows.features, np.arange(1, bends + 1) / (bends + 1), axis=0)
         design = self._design(rows.features)
-        rate = np.clip(rows.filled.mean(), 1e-3, 1.0 - 1e-3)
+        rate = rows.filled.mean()
         start = np.zeros(design.shape[1])
         start[0] = np.log(rate / (1.0 - rate))
-        self._coefficients = fit_logistic(design, rows.filled, np.ones(len(rows)), start, _RIDGE)
+        self._coefficients = fit_logistic(design, rows.filled, np.ones(len(rows)), start, ridge)
 
     def __call__(self, features: Floats) -> Floats:
         return self._design(features) @ self._coefficients
 
     def _design(self, features: Floats) -> Floats:
+        beyond = [np.maximum(features - at, 0.0) / self._scale for at in self._bends_at]
+        columns = np.concatenate([(features - self._mean) / self._scale, *beyond], axis=1)
         # Five deviations at most, so that one wild value doesn't bend the line.
-        standard = np.clip((features - self._mean) / self._scale, -5.0, 5.0)
-        return np.concatenate([np.ones((len(features), 1)), standard], axis=1)
+        return np.concatenate([np.ones((len(features), 1)), np.clip(columns, -5.0, 5.0)], axis=1)
 
 
 def table(earlier: TapeRows, rows: TapeRows) -> Floats:
