@@ -83,6 +83,29 @@ def echo(args: argparse.Namespace) -> int:
     return service_echo.run(configs, args.host, args.port)
 
 
+def certify(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from service import certify_link
+    from service.echo import session_config
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
+    role = "initiator" if args.connect else "acceptor"
+    config = _session(session_config, args.session, role=role)
+    if args.connect:
+        host, _, port = args.connect.rpartition(":")
+        if not host or not port.isdecimal():
+            raise CommandError(f"fairlead certify: expected HOST:PORT, got {args.connect!r}")
+        open_link = certify_link.connector(host, int(port), args.timeout)
+        return certify_link.certify(config, open_link, args.timeout, args.only, console)
+    with certify_link.listener(args.host, args.listen) as listener:
+        print("waiting for the engine at {}:{}".format(*listener.getsockname()), file=sys.stderr, flush=True)
+        open_link = certify_link.acceptor(listener, args.connect_timeout)
+        return certify_link.certify(config, open_link, args.timeout, args.only, console)
+
+
 def fixlog(args: argparse.Namespace) -> int:
     from service import fixlog_files
     from service.fixlog import Selection
@@ -376,6 +399,26 @@ def _parser() -> argparse.ArgumentParser:
     session_help = "BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID], may be repeated"
     echoing.add_argument("--session", action="append", required=True, metavar="SESSION", help=session_help)
     echoing.add_argument("--reset-on-logon", action="store_true", help="every logon starts at sequence number 1")
+
+    text = "play the specification's session test cases against an engine, and say what it gets wrong"
+    certified = command("certify", certify, text)
+    where = certified.add_mutually_exclusive_group(required=True)
+    where.add_argument("--connect", metavar="HOST:PORT", help="where the engine accepts connections")
+    where.add_argument(
+        "--listen", type=int, metavar="PORT", help="where the engine connects to; it should reset numbers on logon"
+    )
+    certified.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on")
+    certified.add_argument(
+        "--session",
+        required=True,
+        metavar="SESSION",
+        help="BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID]",
+    )
+    certified.add_argument("--timeout", type=float, default=5.0, metavar="S", help="seconds that an answer may take")
+    certified.add_argument(
+        "--connect-timeout", type=float, default=60.0, metavar="S", help="and a connection, with --listen"
+    )
+    certified.add_argument("--only", default="", metavar="TEXT", help="cases with this in their number or title")
 
     read = command("fixlog", fixlog, "a FIX log, or pasted text, with every field and value named")
     read.add_argument("file", type=_log_file, metavar="FILE", help="- is standard input")

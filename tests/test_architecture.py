@@ -51,6 +51,10 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
         "the simulated venues as a process",
     ),
     "simulators/tape_files.py": ({"pathlib", "files"}, "reads tapes"),
+    "service/certify_link.py": (
+        {"importlib", "socket", "time", "files"},
+        "connections to an engine under test; reads the cases",
+    ),
     "service/cli.py": ({"os", "pathlib", "files"}, "paths from the command line; a closed standard output"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),
