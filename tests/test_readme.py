@@ -97,7 +97,8 @@ def operated(place: Path) -> Iterator[list[OperatorCommand]]:
     started, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
 
     async def daemon() -> None:
-        server = await serve_control(Path("var/fairlead/control.sock"), commands.append, lambda: {"open_parents": 3}, list)
+        place = Path("var/fairlead/control.sock")
+        server = await serve_control(place, commands.append, lambda: {"open_parents": 3}, list)
         started.set()
         await stop.wait()
         server.close()
