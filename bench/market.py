@@ -10,7 +10,7 @@ from time import perf_counter
 from simulators.market import Market
 from simulators.market_config import default_market
 
-AIM = 50_000.0
+AIM = 100_000.0
 ROUNDS = 5
 SECONDS = 120
 

@@ -25,6 +25,7 @@ OPEN_NS = 34_200 * SECOND_NS  # 9:30 after midnight
 SESSION_S = 23_400
 STEP_S = 60
 PAIRS = 24  # of twin runs
+_NARROWEST = 150  # columns of a table that goes to a file or a pipe
 
 
 def simulated_day(config: MarketConfig, seed: int, progress: Callable[[int], None] = lambda seconds: None) -> Recording:
@@ -63,6 +64,8 @@ def real(messages: Path, book: Path) -> Source:
 def report(args: argparse.Namespace) -> int:
     """`fairlead market report`: 0, whatever the facts say; they are there to be read."""
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _NARROWEST)
     configs = {name: presets.load(name) for name in args.preset}
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console

@@ -81,9 +81,8 @@ def table(sources: Sequence[Source]) -> RenderableType:
     for key in Facts.__struct_fields__:
         row = [Text(_figure(value), _STYLES[verdict(key, value)]) for value in _values(sources, key)]
         facts.add_row(key, _band(key), *row)
-    inside = [sum(verdict(key, getattr(s.measured.facts, key)) == "in" for key in BANDS) for s in sources]
     facts.add_section()
-    facts.add_row("in band", "", *(f"{count} of {len(BANDS)}" for count in inside))
+    facts.add_row("in band", "", *map(_count, sources))
     basis = Table(title="What they rest on", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("source", *_BASIS):
         basis.add_column(name, justify="left" if name == "source" else "right")
@@ -137,6 +136,11 @@ def _basis(source: Source) -> list[str]:
         f"{measured.spread_px / 1e4:.4f}",
         "-" if lifetime_s is None else f"{lifetime_s:.2f} s",
     ]
+
+
+def _count(source: Source) -> str:
+    said = [verdict(key, getattr(source.measured.facts, key)) for key in BANDS]
+    return f"{said.count('in')} of {len(said) - said.count('')}"
 
 
 def _values(sources: Sequence[Source], key: str) -> list[float | None]:
@@ -285,7 +289,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .8rem .22rem 0; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
-th:first-child { text-align: left; font-weight: 500; } tr:first-child th { color: var(--soft); font-weight: 500; }
+th:first-child { text-align: left; font-weight: 500; } tr:first-child th { color: var(--soft); font-weight: 500;
+  white-space: normal; overflow-wrap: anywhere; max-width: 11rem; vertical-align: bottom; }
 small { color: var(--soft); font-size: .75em; margin-left: .5em; } td.in small { color: var(--in); }
 td.out, td.out small { color: var(--out); } .wide { overflow-x: auto; }
 .key { margin-right: 1.2rem; white-space: nowrap; }

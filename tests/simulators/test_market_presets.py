@@ -63,10 +63,8 @@ def test_to_record_a_market_changes_nothing_and_sees_what_its_books_show():
     reference = watched.references["MIDC"]
     assert [book.snapshot() for book in reference.books] == [book.snapshot() for book in alone.references["MIDC"].books]
     assert (recording.bid_px[-1], recording.ask_px[-1]) == (reference.bid_px, reference.ask_px)
-    shown = sum(
-        book.bids.levels[reference.bid_px].qty for book in reference.books if book.bids.best_px == reference.bid_px
-    )
-    assert recording.bid_qty[-1] == shown
+    at_best = [book.bids.levels.get(reference.bid_px) for book in reference.books]
+    assert recording.bid_qty[-1] == sum(level.qty for level in at_best if level)
 
 
 def test_an_exported_day_reads_back_to_the_same_book_at_every_row():
@@ -110,12 +108,10 @@ def test_a_large_order_moves_the_price_and_its_twin_is_the_market_without_it():
     still = msgspec.structs.replace(
         config, symbols=(msgspec.structs.replace(config.symbols[0], impact=0.0, daily_volatility=1e-6),)
     )
-    moved = impact(config, 4, 1, 60.0, 200)
+    moved = impact(config, 2, 1, 60.0, 200)
     assert moved.impact_bps[-1] > 1.0
     assert moved.qty[-1] == pytest.approx(32 * moved.qty[0], rel=0.3)
-    assert abs(impact(still, 2, 1, 60.0, 200).impact_bps[-1]) < 1.0
-    again = impact(config, 4, 1, 60.0, 200)
-    assert again.impact_bps.tolist() == moved.impact_bps.tolist()
+    assert abs(impact(still, 1, 1, 60.0, 200).impact_bps[-1]) < 1.0
 
 
 def tape(tmp_path: Path) -> tuple[str, str]:

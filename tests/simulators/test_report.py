@@ -1,5 +1,6 @@
 """The page is well formed, says every fact with its verdict, and has nothing that a browser would have to fetch."""
 
+import re
 from io import StringIO
 from math import nan
 from xml.etree import ElementTree
@@ -31,11 +32,8 @@ def test_the_exponent_is_the_slope_and_none_where_there_is_none():
 
 def test_the_page():
     page = html([source("ours & <others>", 1, MOVED), source("tape", 2)])
-    root = ElementTree.fromstring(
-        page.removeprefix("<!doctype html>\n")
-        .replace('<meta charset="utf-8">', "")
-        .replace('<meta name="viewport" content="width=device-width">', "")
-    )
+    # The tags that HTML does not close stand in its first lines alone.
+    root = ElementTree.fromstring(re.sub("<!doctype html>|<meta[^>]*>", "", page))
     said = "".join(root.itertext())
     assert all(meaning in said and key in said for key, meaning in MEANINGS.items())
     assert "ours & <others> and tape" in said
@@ -57,7 +55,8 @@ def test_the_table():
     Console(file=out, width=160).print(table(sources))
     assert all(key in out.getvalue() for key in Facts.__struct_fields__)
     count = sum(verdict(key, getattr(sources[0].measured.facts, key)) == "in" for key in BANDS)
-    assert f"{count} of {len(BANDS)}" in out.getvalue()
+    known = sum(getattr(sources[0].measured.facts, key) is not None for key in BANDS)
+    assert f"{count} of {known}" in out.getvalue()
 
 
 @pytest.mark.parametrize(
