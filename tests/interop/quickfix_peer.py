@@ -43,8 +43,17 @@ BeginString={begin_string}
 SenderCompID={ours}
 TargetCompID={theirs}
 UseDataDictionary=Y
-DataDictionary={DICTIONARIES / (begin_string.replace(".", "") + ".xml")}
+{_dictionary(begin_string)}
 """
+
+
+def _dictionary(begin_string: str) -> str:
+    if begin_string != "FIXT.1.1":
+        return f"DataDictionary={DICTIONARIES / (begin_string.replace('.', '') + '.xml')}"
+    return (
+        f"DefaultApplVerID=FIX.5.0SP2\nTransportDataDictionary={DICTIONARIES / 'FIXT11.xml'}\n"
+        f"AppDataDictionary={DICTIONARIES / 'FIX50SP2.xml'}"
+    )
 
 
 class Peer(quickfix.Application):  # type: ignore[misc]

@@ -15,12 +15,13 @@ from fix.store import MemoryStore
 from service.echo import Echo, session_config
 from tests.interop.quickfix_peer import Fields, Peer, running
 
-VERSIONS = ("FIX.4.2", "FIX.4.4")
+VERSIONS = ("FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1")
 COUNT, GAP = 1000, 5
 
 
-def order(cl_ord_id: object) -> Fields:
-    return [(11, cl_ord_id), (21, 1), (55, "X"), (54, 1), (60, "20240102-14:30:00"), (38, 100), (40, 1)]
+def order(begin_string: str, cl_ord_id: object) -> Fields:
+    fields = [(11, cl_ord_id), (21, 1), (55, "X"), (54, 1), (38, 100), (40, 1)]
+    return fields if begin_string == "FIX.4.1" else [*fields, (60, "20240102-14:30:00")]
 
 
 async def wait(peer: Peer, what: str, until: Callable[[Peer], bool]) -> None:
@@ -78,13 +79,13 @@ async def test_the_engine_as_initiator(begin_string: str, tmp_path: Path) -> Non
         async with engine(*where) as peer:
             await wait(peer, "logon", lambda peer: peer.is_logged_on)
             for number in range(COUNT):
-                peer.send("D", order(number))
+                peer.send("D", order(begin_string, number))
             await orders(peer, COUNT)
             assert [message.get(11) for message in peer.heard_of("D")] == [str(number) for number in range(COUNT)]
 
             # We lose what they said: they resend it, and it is echoed again.
             ours.store.next_in -= GAP
-            peer.send("D", order("after our gap"))
+            peer.send("D", order(begin_string, "after our gap"))
             await orders(peer, COUNT + GAP + 1)
             lost = list(range(COUNT + 2 - GAP, COUNT + 3))
             await wait(peer, "replay", lambda peer: resent(peer.said_of("D")) == lost)
@@ -92,7 +93,7 @@ async def test_the_engine_as_initiator(begin_string: str, tmp_path: Path) -> Non
             # They lose what we said: we resend it.
             await settled(peer, ours)
             peer.session.setNextTargetMsgSeqNum(peer.session.getExpectedTargetNum() - GAP)
-            peer.send("D", order("after their gap"))
+            peer.send("D", order(begin_string, "after their gap"))
             await orders(peer, COUNT + GAP + 1 + GAP + 1)
             assert len(resent(peer.heard_of("D"))) == GAP
             await settled(peer, ours)
@@ -105,7 +106,7 @@ async def test_the_engine_as_initiator(begin_string: str, tmp_path: Path) -> Non
             await wait(peer, "logon", lambda peer: peer.is_logged_on)
             (logon,) = peer.heard_of("A")
             assert (logon.msg_seq_num, logon.get(141)) == (1, "Y")
-            peer.send("D", order("after the reset"))
+            peer.send("D", order(begin_string, "after the reset"))
             await orders(peer, 1)
             assert (ours.store.next_in, ours.store.next_out) == (3, 3)
             assert peer.refusals() == []
@@ -148,7 +149,11 @@ class Initiator:
         return Output([(self.link, outgoing.raw) for outgoing in self.session.take_outbox()])
 
     def send(self, carrier: tcp.Carrier, cl_ord_id: object) -> None:
-        self.session.send_fields("D", [(str(tag), str(value)) for tag, value in order(cl_ord_id)], carrier.now_ns())
+        self.session.send_fields(
+            "D",
+            [(str(tag), str(value)) for tag, value in order(self.session.config.begin_string, cl_ord_id)],
+            carrier.now_ns(),
+        )
         carrier.perform(self.work(carrier.now_ns()))
 
     async def until(self, what: Callable[[], bool]) -> None:
