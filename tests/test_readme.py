@@ -85,7 +85,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             named = getattr(fact, "cl_ord_id", "") == "A1"
             journal.append([msgspec.structs.replace(fact, cl_ord_id=cl_ord_id) if named else fact])
         journal.close()
-    for name in ("AMZN_message.csv", "AMZN_orderbook.csv"):
+    for name in ("AMZN_message.csv", "AMZN_orderbook.csv", "session.log"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -97,8 +97,8 @@ def operated(place: Path) -> Iterator[list[OperatorCommand]]:
     started, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
 
     async def daemon() -> None:
-        place = Path("var/fairlead/control.sock")
-        server = await serve_control(place, commands.append, lambda: {"open_parents": 3}, list)
+        path = Path("var/fairlead/control.sock")
+        server = await serve_control(path, commands.append, lambda: {"open_parents": 3}, list)
         started.set()
         await stop.wait()
         server.close()
