@@ -77,9 +77,6 @@ class QueuedJoin:
             self.filled = True  # the other side came to our price: it would have met us there
         if near_px == self.px:
             self._ahead_qty = min(self._ahead_qty, near_qty - sum(self._behind.values()))
-        elif not near_px or self._sign * near_px < self._sign * self.px:
-            self._ahead_qty = 0  # nobody else is left at our price
-            self._behind.clear()
 
 
 _TRADES = (TouchKind.EXECUTED, TouchKind.EXECUTED_HIDDEN)

@@ -92,6 +92,12 @@ def test_a_deep_tape_counts_only_what_happens_at_the_touch() -> None:
     assert seen([*STORY[:2], *deeper, *STORY[2:]], Side.BUY, 1015 * S) == seen(STORY, Side.BUY, 1015 * S)
 
 
+def test_orders_that_came_at_another_price_are_not_at_this_one() -> None:
+    back = event(1016, TouchKind.CANCELED, Side.BUY, BID, 300, BID - 100, ASK)._replace(order_id=2)
+    row = seen([*STORY, back], Side.BUY, 1020 * S)
+    assert (row["near_orders"], row["front_age"], row["near_moved_age"]) == (0.0, log1p(300), log1p(4))
+
+
 def test_sums_halve_with_every_half_life() -> None:
     decaying = Decaying((1.0, 10.0))
     decaying.add(8.0, 0)

@@ -72,6 +72,14 @@ STORIES = {
         (event(CANCEL, NEW, 100, BID + 100, bid=(BID, 80)), False),
         (event(EXECUTE, OLD, 80, bid=(BID - 100, 50)), True),
     ],
+    "what is left of orders behind is not ahead": [
+        (event(SUBMIT, NEW, 250, bid=(BID, 550)), False),
+        (event(CANCEL, NEW, 50, bid=(BID, 500)), False),
+        (event(SUBMIT, 8, 100, BID + 100, bid=(BID + 100, 100)), False),
+        (event(CANCEL, 8, 100, BID + 100, bid=(BID, 250)), False),
+        (event(EXECUTE, OLD, 49, bid=(BID, 201)), False),
+        (event(EXECUTE, OLD, 1, bid=(BID, 200)), True),
+    ],
     "where the touch is worse than our price nobody is ahead any more": [
         (event(SUBMIT, 8, 50, BID - 100, bid=(BID - 100, 50)), False),
         (event(SUBMIT, NEW, 100, bid=(BID, 100)), False),
@@ -87,6 +95,7 @@ STORIES = {
     ],
     "hidden executions at our price and better ones don't count": [
         (event(HIDDEN, 0, 500), False),
+        (event(HIDDEN, 0, 500, BID, Side.SELL), False),
         (event(HIDDEN, 0, 500, BID + 200), False),
         (event(HIDDEN, 0, 500, BID + 300, Side.SELL), False),
         (event(HIDDEN, 0, 500, ASK, Side.SELL), False),
