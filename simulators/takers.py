@@ -11,7 +11,7 @@ from math import ceil, exp, floor, log
 from random import Random
 
 from domain.fields import Side
-from simulators.book import Book, Reference, Resting
+from simulators.book import Book, BookSide, Reference, Resting
 from simulators.latent import Latent
 from simulators.market_config import SymbolConfig
 
@@ -113,6 +113,9 @@ class FastFlow:
         self._reference = reference
         self._latent = latent
         self._random = random
+        self._zone_px = config.stale_ticks * config.tick_px
+        self._half_px = config.half_spread_ticks * config.tick_px
+        self._leaves = config.requote_share  # the dice from here on say who leaves a quote
         self.next_ns = start_ns + 1
 
     def step(self, at_ns: int) -> None:
@@ -125,42 +128,58 @@ class FastFlow:
                 self._look(book, u_act, u_whole, u_size, at_ns)
 
     def _look(self, book: Book, u_act: float, u_whole: float, u_size: float, at_ns: int) -> None:
-        config, fair_px, tick = self._config, self._latent.fair_px, self._config.tick_px
-        bid_px, ask_px = book.bids.best_px, book.asks.best_px
+        fair_px, bid_px, ask_px = self._latent.fair_px, book.bids.best_px, book.asks.best_px
         # Where ticks are large, a price around a tick boundary moves no quote (uncertainty zones, Robert and
         # Rosenbaum, 2011).
-        passed_px = max(fair_px - ask_px, bid_px - fair_px) - config.stale_ticks * tick
-        if passed_px > 0.0:
-            act = min(0.4 + 0.4 * passed_px / tick, 0.95)
-            stale = book.asks if fair_px > ask_px else book.bids
-            if u_act < _PICK_OFF_SHARE * act:
-                level_qty = stale.levels[stale.best_px].qty
-                wanted_qty = pareto_lots(u_size, config.mean_lots, SIZE_TAIL) * config.lot_qty
-                qty = level_qty if u_whole < 0.5 else min(wanted_qty, level_qty)
-                book.take(Side.BUY if stale is book.asks else Side.SELL, qty, stale.best_px, at_ns)
-            elif u_act < act:
-                book.withdraw_background(stale, stale.best_px, at_ns)
+        if fair_px > ask_px + self._zone_px or fair_px < bid_px - self._zone_px:
+            self._correct(book, book.asks if fair_px > ask_px else book.bids, u_act, u_whole, u_size, at_ns)
+        elif u_act < self._config.requote_share and self._improve(book, u_size, at_ns):
             return
-        half_px = config.half_spread_ticks * tick
-        fair_bid_px = floor((fair_px - half_px) / tick) * tick
-        fair_ask_px = ceil((fair_px + half_px) / tick) * tick
-        left_behind = max(fair_bid_px - bid_px, ask_px - fair_ask_px)
-        if left_behind > 0 and u_act < config.requote_share:
-            bidding = fair_bid_px - bid_px >= ask_px - fair_ask_px
-            px = fair_bid_px if bidding else fair_ask_px
-            crossed = self._reference.ask_px <= px if bidding else self._reference.bid_px >= px
-            if not crossed:
-                qty = pareto_lots(u_size, 2.0 * config.mean_lots, SIZE_TAIL) * config.lot_qty
-                book.add(book.bids if bidding else book.asks, px, Resting(qty), at_ns)
-            return
-        lean = (2.0 * fair_px - bid_px - ask_px) / (ask_px - bid_px)
+        elif self._leaves <= u_act < self._leaves + _LEAN_SHARE or u_act > 1.0 - _LEAN_SHARE:
+            self._lean(book, u_act, u_size, at_ns)
+
+    def _correct(self, book: Book, stale: BookSide, u_act: float, u_whole: float, u_size: float, at_ns: int) -> None:
+        """A quote that the price has passed: it is taken, or those who made it withdraw."""
+        px = stale.best_px
+        passed_px = (self._latent.fair_px - px) * -stale.sign - self._zone_px
+        act = min(0.4 + 0.4 * passed_px / self._config.tick_px, 0.95)
+        if u_act < _PICK_OFF_SHARE * act:
+            level_qty = stale.levels[px].qty
+            qty = level_qty if u_whole < 0.5 else min(self._qty(u_size, 1.0), level_qty)
+            book.take(Side.BUY if stale is book.asks else Side.SELL, qty, px, at_ns)
+        elif u_act < act:
+            book.withdraw_background(stale, px, at_ns)
+
+    def _improve(self, book: Book, u_size: float, at_ns: int) -> bool:
+        """A quote that the price has left behind gets a better one in front; whether one was."""
+        tick, fair_px = self._config.tick_px, self._latent.fair_px
+        fair_bid_px = floor((fair_px - self._half_px) / tick) * tick
+        fair_ask_px = ceil((fair_px + self._half_px) / tick) * tick
+        bid_behind, ask_behind = fair_bid_px - book.bids.best_px, book.asks.best_px - fair_ask_px
+        if bid_behind <= 0 and ask_behind <= 0:
+            return False
+        reference = self._reference
+        if bid_behind >= ask_behind:
+            if reference.ask_px > fair_bid_px:
+                book.add(book.bids, fair_bid_px, Resting(self._qty(u_size, 2.0)), at_ns)
+        elif reference.bid_px < fair_ask_px:
+            book.add(book.asks, fair_ask_px, Resting(self._qty(u_size, 2.0)), at_ns)
+        return True
+
+    def _lean(self, book: Book, u_act: float, u_size: float, at_ns: int) -> None:
+        """Join the quote that the price moves away from, or leave the one that it comes near."""
+        bid_px, ask_px = book.bids.best_px, book.asks.best_px
+        lean = (2.0 * self._latent.fair_px - bid_px - ask_px) / (ask_px - bid_px)
         near = _LEAN_SHARE * lean * lean
-        if u_act > 1.0 - near:  # join the quote that the price leaves behind
-            book_side = book.bids if lean > 0 else book.asks
-            qty = pareto_lots(u_size, config.mean_lots, SIZE_TAIL) * config.lot_qty
-            book.add(book_side, book_side.best_px, Resting(qty), at_ns)
-        elif config.requote_share <= u_act < config.requote_share + near:  # leave the one that it comes near
-            book_side = book.asks if lean > 0 else book.bids
-            last = book_side.levels[book_side.best_px].queue[-1]
+        if u_act > 1.0 - near:
+            joined = book.bids if lean > 0 else book.asks
+            book.add(joined, joined.best_px, Resting(self._qty(u_size, 1.0)), at_ns)
+        elif self._leaves <= u_act < self._leaves + near:
+            left = book.asks if lean > 0 else book.bids
+            last = left.levels[left.best_px].queue[-1]
             if last.order is None:
-                book.reduce(book_side, book_side.best_px, last, last.qty, at_ns)
+                book.reduce(left, left.best_px, last, last.qty, at_ns)
+
+    def _qty(self, u_size: float, factor: float) -> int:
+        config = self._config
+        return pareto_lots(u_size, factor * config.mean_lots, SIZE_TAIL) * config.lot_qty
