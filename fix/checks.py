@@ -1,7 +1,7 @@
 """Rules for single messages that the session applies: each looks at one message and says what is wrong, if anything."""
 
+from fix.config import SessionConfig
 from fix.errors import FieldError, SessionRejectReason
-from fix.events import SessionConfig
 from fix.message import Message
 from fix.values import NS_PER_S, read_int, read_timestamp
 
@@ -26,29 +26,29 @@ def required_field(message: Message, tag: int, name: str) -> str:
     return text
 
 
-def logon_heart_bt_int(message: Message) -> int:
-    """HeartBtInt(108), seconds, of a Logon(A) that can be accepted; FieldError otherwise."""
-    if message.defect is not None:
-        raise message.defect
-    if int_field(message, 98, "EncryptMethod") != 0:
-        reason = SessionRejectReason.VALUE_INCORRECT
-        raise FieldError(98, message.get(98), reason, f"EncryptMethod(98)={message.get(98)} is not supported, only 0")
-    return int_field(message, 108, "HeartBtInt")
-
-
 def address_fault(message: Message, config: SessionConfig, now_ns: int) -> FieldError | None:
-    """CompIDs and SendingTime(52): what is wrong with them ends the session."""
-    if message.sender_comp_id != config.target_comp_id:
-        text = f"SenderCompID(49)={message.sender_comp_id}, expected {config.target_comp_id}"
-        return FieldError(49, message.sender_comp_id, SessionRejectReason.COMP_ID_PROBLEM, text)
-    if message.target_comp_id != config.sender_comp_id:
-        text = f"TargetCompID(56)={message.target_comp_id}, expected {config.sender_comp_id}"
-        return FieldError(56, message.target_comp_id, SessionRejectReason.COMP_ID_PROBLEM, text)
-    tolerance_s = config.sending_time_tolerance_s
+    """CompIDs and SendingTime(52): what is wrong with them ends the session.
+
+    Where required fields are asked for, one that is missing is a lesser fault, and not looked at here.
+    """
+    rules = config.validation
+    if rules.comp_ids:
+        lenient = not rules.required_tags
+        sender, target = message.sender_comp_id, message.target_comp_id
+        if sender != config.target_comp_id and (sender or lenient):
+            return _comp_id(f"SenderCompID(49)={sender}, expected {config.target_comp_id}", sender)
+        if target != config.sender_comp_id and (target or lenient):
+            return _comp_id(f"TargetCompID(56)={target}, expected {config.sender_comp_id}", target)
+    tolerance_s = config.sending_time_tolerance_s if rules.sending_time else 0
     if tolerance_s and message.sending_time_ns and abs(now_ns - message.sending_time_ns) > tolerance_s * NS_PER_S:
         text = f"SendingTime(52)={message.get(52)} is more than {tolerance_s:g} s from our clock"
-        return FieldError(52, message.get(52), SessionRejectReason.SENDING_TIME_ACCURACY, text)
+        return FieldError(52, message.get(52), SessionRejectReason.SENDING_TIME_ACCURACY, text, ref_tag="")
     return None
+
+
+def _comp_id(text: str, value: str) -> FieldError:
+    # The test cases name no RefTagID(371) for a fault of the address.
+    return FieldError(0, value, SessionRejectReason.COMP_ID_PROBLEM, text)
 
 
 def duplicate_fault(message: Message) -> FieldError | None:
@@ -63,5 +63,5 @@ def duplicate_fault(message: Message) -> FieldError | None:
         return FieldError(122, text, reason.INCORRECT_DATA_FORMAT, f"OrigSendingTime(122)={text}: {error}")
     if later:
         why = f"OrigSendingTime(122)={text} is after SendingTime(52)={message.get(52)}"
-        return FieldError(122, text, reason.SENDING_TIME_ACCURACY, why)
+        return FieldError(122, text, reason.SENDING_TIME_ACCURACY, why, ref_tag="")
     return None

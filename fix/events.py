@@ -1,48 +1,11 @@
-"""What a session is told once, its config, and what it tells: events, and messages to be written."""
+"""What a session tells: events, and messages to be written."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from fix.dictionary import APPL_VER_IDS, FIXT, SUPPORTED
+from fix.errors import SessionRejectReason
 from fix.message import Message
-
-
-class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sender_comp_id` is ours, `target_comp_id` the peer's.
-
-    `reset_on_logon`: an initiator asks for ResetSeqNumFlag(141)=Y; an acceptor takes a Logon(A) with MsgSeqNum(34)=1
-    as if it had asked. An acceptor honours the flag in any case.
-    """
-
-    begin_string: Literal["FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"]
-    sender_comp_id: str
-    target_comp_id: str
-    role: Literal["acceptor", "initiator"]
-    default_appl_ver_id: str = ""  # with FIXT.1.1: DefaultApplVerID(1137), "9" or "FIX.5.0SP2"; "": the latest
-    heart_bt_int: int = 30  # seconds; an acceptor takes what the Logon(A) says; 0: no heartbeats
-    reset_on_logon: bool = False
-    resend_app: bool = True  # False: application messages are gap-filled, never sent twice (orders to venues)
-    max_message_bytes: int = 65536
-    max_held_messages: int = 1024  # beyond a gap
-    logon_timeout_s: float = 10
-    logout_timeout_s: float = 2
-    sending_time_tolerance_s: float = 120  # 0: SendingTime(52) is not compared with our clock
-
-    def __post_init__(self) -> None:
-        if not self.default_appl_ver_id:
-            return
-        if self.begin_string != FIXT:
-            raise ValueError(f"default_appl_ver_id goes with {FIXT} only, not with {self.begin_string}")
-        if self.application not in SUPPORTED:
-            raise ValueError(f"default_appl_ver_id {self.default_appl_ver_id!r} is none of {', '.join(APPL_VER_IDS)}")
-
-    @property
-    def application(self) -> str:
-        """The version of the application messages, such as "FIX.5.0SP2"."""
-        if self.begin_string != FIXT:
-            return self.begin_string
-        return APPL_VER_IDS.get(self.default_appl_ver_id, self.default_appl_ver_id or SUPPORTED[-1])
 
 
 class LoggedOn(msgspec.Struct, frozen=True):
@@ -74,6 +37,21 @@ class NotResent(msgspec.Struct, frozen=True):
     """
 
 
+class Refusing(msgspec.Struct, frozen=True):
+    """We refused one of the peer's messages with Reject(3); `text` names the field, its value and what is wrong."""
+
+    message: Message
+    reason: SessionRejectReason
+    text: str
+
+
+class PasswordChanged(msgspec.Struct, frozen=True):
+    """The peer logged on with a NewPassword(925): keep the hash, as the session does until it is made anew."""
+
+    username: str
+    hashed: str
+
+
 class LoggedOut(msgspec.Struct, frozen=True):
     """Follows each LoggedOn once, whatever the end."""
 
@@ -92,7 +70,18 @@ class Garbled(msgspec.Struct, frozen=True):
     text: str
 
 
-Event = LoggedOn | Received | Rejected | SequenceReset | NotResent | LoggedOut | Disconnect | Garbled
+Event = (
+    LoggedOn
+    | Received
+    | Rejected
+    | Refusing
+    | SequenceReset
+    | NotResent
+    | PasswordChanged
+    | LoggedOut
+    | Disconnect
+    | Garbled
+)
 
 
 class Outgoing(NamedTuple):

@@ -17,6 +17,8 @@ START = b"8=FIX"
 _HEADER = re.compile(rb"8=(FIXT?\.\d\.\d(?:SP\d)?)\x019=(\d{1,7})\x01(?=35=)")
 _HEADER_MAX = len(b"8=FIXT.1.1SP2|9=1234567|35=")
 _TRAILERS = [b"10=%03d\x01" % number for number in range(256)]
+_TRAILER_START = b"\x0110="
+_TRAILER = re.compile(rb"\x0110=\d{3}\x01")
 TRAILER_SIZE = len(_TRAILERS[0])
 
 
@@ -62,10 +64,25 @@ class Composer:
 
 
 class Framer:
-    """Feed bytes, take frames. Holds at most one unfinished frame once `next_frame` has returned None."""
+    """Feed bytes, take frames. Holds at most one unfinished frame once `next_frame` has returned None.
 
-    def __init__(self, max_message_bytes: int = 65536) -> None:
+    `check_sum`, `body_length`: whether these must be right; without the latter a frame ends at its CheckSum(10).
+    `skip_whole`: what was garbled ends at the first CheckSum(10) behind the BodyLength(9) that it claims, as QuickFIX
+    sees it, and not at the next "8=FIX" already.
+    """
+
+    def __init__(
+        self,
+        max_message_bytes: int = 65536,
+        *,
+        check_sum: bool = True,
+        body_length: bool = True,
+        skip_whole: bool = False,
+    ) -> None:
         self._max_message_bytes = max_message_bytes
+        self._check_sum = check_sum
+        self._body_length = body_length
+        self._skip_whole = skip_whole
         self._buffer = b""
         self._position = 0
         self._skipping = False  # inside something garbled that was already counted
@@ -95,11 +112,25 @@ class Framer:
                 self._garbled(f"BodyLength(9)={body_length} is above the limit of {self._max_message_bytes}")
                 continue
             trailer = header.end() + body_length
+            if not self._body_length:
+                trailer = buffer.find(_TRAILER_START, header.end() - 1) + 1
+                if not trailer:
+                    if len(buffer) - start <= self._max_message_bytes:
+                        return None
+                    self._garbled(f"no CheckSum(10) within {self._max_message_bytes} bytes")
+                    continue
             end = trailer + TRAILER_SIZE
             if len(buffer) < end:
                 return None
             if buffer[trailer:end] != _TRAILERS[checksum(buffer[start:trailer])] or buffer[trailer - 1] != 1:
-                self._garbled(_why_garbled(body_length, buffer[start:trailer], buffer[trailer:end]))
+                if not self._check_sum and _TRAILER.fullmatch(buffer, trailer - 1, end):
+                    self._position = end
+                    return buffer[start:end]
+                why = _why_garbled(body_length, buffer[start:trailer], buffer[trailer:end])
+                if not self._skip_whole:
+                    self._garbled(why)
+                elif not self._garbled_whole(trailer, why):
+                    return None
                 continue
             self._position = end
             self._skipping = False
@@ -128,6 +159,21 @@ class Framer:
             sizes = range(min(len(START) - 1, len(buffer) - self._position), 0, -1)
             found = len(buffer) - next((size for size in sizes if buffer.endswith(START[:size])), 0)
         self._position = found
+
+    def _garbled_whole(self, claimed: int, text: str) -> bool:
+        """Drop what reaches to the CheckSum(10) at or behind the `claimed` end; False while that has not come."""
+        buffer = self._buffer
+        found = buffer.find(_TRAILER_START, claimed - 1)
+        end = buffer.find(b"\x01", found + 1) + 1 if found >= 0 else 0
+        if end:
+            self.garbled += 1
+            self.garbled_text = text
+            self._position = end
+        elif len(buffer) - claimed > self._max_message_bytes:
+            self._garbled(text)
+        else:
+            return False
+        return True
 
 
 def _why_garbled(body_length: int, data: bytes, trailer: bytes) -> str:

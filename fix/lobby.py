@@ -5,10 +5,11 @@ Nobody here is authenticated yet, so each costs a small buffer and has a deadlin
 
 from dataclasses import dataclass
 
+from fix.directory import SessionDirectory
 from fix.endpoint import Link
 from fix.framing import Framer
 from fix.message import parse
-from fix.session import Session, SessionDirectory, State
+from fix.session import Session, State
 from fix.values import NS_PER_S
 
 
@@ -69,6 +70,8 @@ class Lobby:
                 f"no session for BeginString(8)={message.begin_string} SenderCompID(49)={message.sender_comp_id} "
                 f"TargetCompID(56)={message.target_comp_id}"
             )
+        if not session.is_open(now_ns):
+            return Refused(f"session {session.name} is not open now")
         if session.state is not State.DISCONNECTED:
             return Refused(f"session {session.name} is connected already")
         return Admitted(session, data)

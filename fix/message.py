@@ -12,6 +12,7 @@ from fix.errors import FieldError, SessionRejectReason
 from fix.values import read_int, read_timestamp
 
 _PASSWORDS = re.compile(rb"(?<=\x01)((?:554|925|1402|1404)=)[^\x01]*")
+_NUMBER = re.compile(r"-?\d{1,9}")
 _NOT_SKELETON = bytes(byte for byte in range(256) if byte not in b"=\x01")
 
 
@@ -215,7 +216,8 @@ def _bad_field(tags: list[str], values: list[str]) -> FieldError | None:
     reason = SessionRejectReason
     for tag, value in zip(tags, values, strict=True):
         if not _number(tag):
-            return FieldError(0, value, reason.INVALID_TAG_NUMBER, f"{tag!r} is not a tag number")
+            ref_tag = tag if _NUMBER.fullmatch(tag) else ""
+            return FieldError(0, value, reason.INVALID_TAG_NUMBER, f"{tag!r} is not a tag number", ref_tag=ref_tag)
         if not value:
             return FieldError(_number(tag), "", reason.TAG_WITHOUT_VALUE, f"tag {tag} has no value")
     return None

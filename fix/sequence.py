@@ -1,7 +1,7 @@
 """Gaps in MsgSeqNum(34), on both sides: what we missed and hold until it comes, and what the peer missed.
 
-Messages beyond a gap are held, in a bounded queue, and delivered in order once the gap is filled. The request names no
-end (EndSeqNo(16)=0), so a message that found the queue full comes again with the replay.
+Messages beyond a gap are held, in a bounded queue, and delivered in order once the gap is filled. What found the queue
+full comes again with the replay, whose request names no end (EndSeqNo(16)=0), or is asked for in a later chunk.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,14 +13,21 @@ from fix.store import Sent
 # Ask again for a gap that nothing has begun to fill after this long.
 _RETRY_NS = 30_000_000_000
 
+Range = tuple[int, int]  # BeginSeqNo(7) and EndSeqNo(16), 0 for no end
+
 
 class InboundGap:
-    """What waits beyond the next expected number. A number held as None was already acted on out of turn."""
+    """What waits beyond the next expected number. A number held as None was already acted on out of turn.
 
-    def __init__(self, max_held: int) -> None:
+    `chunk`: how many messages to ask for at once; 0: all that there are.
+    """
+
+    def __init__(self, max_held: int, chunk: int = 0) -> None:
         self._max_held = max_held
+        self._chunk = chunk
         self._held: dict[int, Message | None] = {}
         self._requested_to = 0  # the highest number seen when the ResendRequest(2) went out; 0: none is outstanding
+        self._asked_to = 0  # where the chunk that was asked for ends
         self._requested_ns = 0
         self._replay_began = False
 
@@ -39,30 +46,39 @@ class InboundGap:
     def has(self, number: int) -> bool:
         return number in self._held
 
-    def advance(self, next_in: int) -> None:
-        """The next expected number is now `next_in`."""
+    def advance(self, next_in: int, now_ns: int) -> Range | None:
+        """The next expected number is now `next_in`; the chunk to ask for next, if it is its turn."""
         self._replay_began = True
-        if next_in > self._requested_to:
-            self._requested_to = 0
         if self._held and min(self._held) < next_in:
             self._held = {number: message for number, message in self._held.items() if number >= next_in}
+        if next_in > self._requested_to:
+            self._requested_to = 0
+        elif self._chunk and next_in > self._asked_to and next_in not in self._held and next_in < self._requested_to:
+            return self._request(next_in, now_ns)
+        return None
 
-    def must_request(self, number: int, poss_dup: bool, now_ns: int) -> bool:
-        """Whether `number`, beyond the gap, calls for a ResendRequest(2); if so, it counts as sent.
+    def request(self, number: int, poss_dup: bool, next_in: int, now_ns: int) -> Range | None:
+        """What to ask for because `number` is beyond the gap; it counts as asked for.
 
-        One is enough while it is being answered. A live message after the replay began means that the replay went past
-        the gap, because a part of it was garbled on the way: then the rest is asked for again.
+        One request is enough while it is being answered. A live message after the replay began means that the replay
+        went past the gap, because a part of it was garbled on the way: then the rest is asked for again.
         """
         outstanding = self._requested_to != 0
         if outstanding and poss_dup:
             self._replay_began = True
-            return False
+            return None
         if outstanding and not self._replay_began and now_ns < self._requested_ns + _RETRY_NS:
-            return False
+            return None
         self._requested_to = number
+        return self._request(next_in, now_ns)
+
+    def _request(self, next_in: int, now_ns: int) -> Range:
         self._requested_ns = now_ns
         self._replay_began = False
-        return True
+        if not self._chunk:
+            return next_in, 0
+        self._asked_to = min(next_in + self._chunk, self._requested_to) - 1
+        return next_in, self._asked_to
 
 
 class GapFill(NamedTuple):

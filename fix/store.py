@@ -12,10 +12,14 @@ Sent = tuple[int, str, bytes]  # MsgSeqNum(34), MsgType(35), the message
 
 
 class Store(Protocol):
-    """`next_in`: MsgSeqNum(34) expected next from the peer; `next_out`: of our next message. Both start at 1."""
+    """`next_in`: MsgSeqNum(34) expected next from the peer; `next_out`: of our next message. Both start at 1.
+
+    `began_ns`: when they last did, 0 where that is not known.
+    """
 
     next_in: int
     next_out: int
+    began_ns: int
 
     def append(self, msg_seq_num: int, msg_type: str, raw: bytes) -> None:
         """Keep an application message for ResendRequest(2). Numbers rise; `next_out` is set apart from this."""
@@ -36,6 +40,7 @@ class MemoryStore:
     def __init__(self, max_messages: int = 100_000) -> None:
         self.next_in = 1
         self.next_out = 1
+        self.began_ns = 0
         self._max_messages = max_messages
         self._sent: dict[int, Sent] = {}
 
@@ -87,6 +92,8 @@ class FileStore:
                     memory.next_in = value
                 case "O":
                     memory.next_out = value
+                case "B":
+                    memory.began_ns = value
                 case "R":
                     memory.reset()
             position = end + 1
@@ -112,6 +119,15 @@ class FileStore:
     def next_out(self, value: int) -> None:
         self._memory.next_out = value
         self._write("O", value)
+
+    @property
+    def began_ns(self) -> int:
+        return self._memory.began_ns
+
+    @began_ns.setter
+    def began_ns(self, value: int) -> None:
+        self._memory.began_ns = value
+        self._write("B", value)
 
     def append(self, msg_seq_num: int, msg_type: str, raw: bytes) -> None:
         self._memory.append(msg_seq_num, msg_type, raw)

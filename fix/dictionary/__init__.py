@@ -74,7 +74,7 @@ def dictionary(begin_string: str, application: str = "") -> Dictionary:
     names the version of the application messages, the latest where it is "".
     """
     if begin_string == FIXT or begin_string in SUPPORTED[5:]:
-        name = application or (SUPPORTED[-1] if begin_string == FIXT else begin_string)
+        name = (application or SUPPORTED[-1]) if begin_string == FIXT else begin_string
         if name not in SUPPORTED:
             return Dictionary(name, FIXT, Sources(), {})
         session_layer = _sources("FIXT11")
@@ -86,9 +86,10 @@ def dictionary(begin_string: str, application: str = "") -> Dictionary:
 
 
 @cache
-def typed_dictionary(version: str) -> Dictionary:
+def typed_dictionary(version: str, begin_string: str = "") -> Dictionary:
     """A version as `fix.messages` speaks it: with what clients and venues use beyond it."""
-    return dictionary(version).extended(_sources("FIX44_typed")) if version == "FIX.4.4" else dictionary(version)
+    known = dictionary(begin_string, version) if begin_string == FIXT else dictionary(version)
+    return known.extended(_sources("FIX44_typed")) if version == "FIX.4.4" else known
 
 
 def load_xml(source: str | Path, base: Dictionary | None = None) -> Dictionary:

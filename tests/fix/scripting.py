@@ -32,7 +32,7 @@ from fix.dictionary import FIXT, SUPPORTED
 from fix.framing import frame
 from fix.message import parse
 from fix.messages import OrderStatusRequest
-from fix.session import Disconnect, Event, Garbled, LoggedOut, Received, Rejected, Session, SessionConfig
+from fix.session import Disconnect, Event, Garbled, LoggedOut, Received, Refusing, Rejected, Session, SessionConfig
 from fix.store import MemoryStore
 from fix.values import NS_PER_S, write_timestamp
 
@@ -174,7 +174,8 @@ class Script:
 
     def _collect(self) -> None:
         while (event := self.session.next_event(self._now_ns)) is not None:
-            self._events.append(_event_text(event))
+            if not isinstance(event, Refusing):  # the Reject(3) says it
+                self._events.append(_event_text(event))
         for outgoing in self.session.take_outbox():
             message = parse(outgoing.raw)
             fields = zip(message.tags, message.values, strict=True)

@@ -89,10 +89,29 @@ def test_a_replay_covers_each_number_once(kept: set[int], begin: int, size: int)
 
 def test_one_request_until_it_had_its_chance() -> None:
     gap = InboundGap(10)
-    assert gap.must_request(5, poss_dup=False, now_ns=0)
-    assert not gap.must_request(6, poss_dup=False, now_ns=1)
-    assert gap.must_request(7, poss_dup=False, now_ns=30_000_000_000)  # never answered
-    assert not gap.must_request(4, poss_dup=True, now_ns=30_000_000_001)  # a replay that began behind the gap...
-    assert gap.must_request(8, poss_dup=False, now_ns=30_000_000_002)  # ...and ended without filling it
-    gap.advance(9)
-    assert gap.must_request(11, poss_dup=False, now_ns=30_000_000_003)  # another gap
+    retry_ns = 30_000_000_000
+    assert gap.request(5, False, 2, 0) == (2, 0)
+    assert gap.request(6, False, 2, 1) is None
+    assert gap.request(7, False, 2, retry_ns) == (2, 0)  # never answered
+    assert gap.request(4, True, 2, retry_ns + 1) is None  # a replay that began behind the gap...
+    assert gap.request(8, False, 2, retry_ns + 2) == (2, 0)  # ...and ended without filling it
+    assert gap.advance(9, retry_ns + 2) is None
+    assert gap.request(11, False, 9, retry_ns + 3) == (9, 0)  # another gap
+
+
+def test_a_gap_is_asked_for_in_chunks() -> None:
+    gap = InboundGap(10, chunk=3)
+    assert gap.request(10, False, 2, 0) == (2, 4)
+    assert [gap.advance(next_in, 1) for next_in in range(3, 12)] == [
+        *(None, None, (5, 7)),  # the first chunk is through when 5 is next
+        *(None, None, (8, 9)),  # up to what is known to be missing
+        *(None, None, None),
+    ]
+
+
+def test_a_chunk_that_is_held_already_is_not_asked_for() -> None:
+    gap = InboundGap(10, chunk=3)
+    assert gap.request(6, False, 2, 0) == (2, 4)
+    gap.hold(5, None)
+    gap.hold(6, None)
+    assert gap.advance(5, 1) is None
