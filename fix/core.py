@@ -16,7 +16,7 @@ from fix.message import Message
 from fix.messages import BusinessMessageReject, Typed, encode
 from fix.outbound import Outbound, one_line
 from fix.sequence import InboundGap
-from fix.states import TRANSITIONS, State, Step
+from fix.states import LOGGED_ON, TALKING, TRANSITIONS, State, Step
 from fix.store import Store
 from fix.throttle import Throttle
 from fix.validation import Validator
@@ -38,15 +38,17 @@ class Core:
         self.enabled = True  # False: nobody is let in, see `fix.directory`
         self.own_dictionary = dictionary
         self.version = config.application
-        self.peer_version = self.version  # of the messages that come in
         self.validators: dict[str, Validator] = {}
+        self.looks_inside = config.validation.looks_inside
+        self.peer_version = self.version  # of the messages that come in
+        self.peer_validator = self.validator(self.version)
         self.credentials = config.credentials
         self.framer = self.new_framer()
         self.garbled_seen = 0
         self.gap = InboundGap(config.max_held_messages, config.resend_request_size)
-        self.throttle = Throttle(config.max_messages_per_s)
+        self.throttle = Throttle(config.max_messages_per_s) if config.max_messages_per_s else None
         self.events: deque[Event] = deque()
-        self.out = Outbound(config, store, self.validator(self.version).dictionary, now_ns)
+        self.out = Outbound(config, store, self.peer_validator.dictionary, now_ns)
         self.heart_bt_ns = config.heart_bt_int * NS_PER_S
         self.deadline_ns = 0  # of the logon or logout under way
         self.last_received_ns = now_ns
@@ -58,7 +60,7 @@ class Core:
 
     @property
     def is_logged_on(self) -> bool:
-        return self.state is State.LOGGED_ON
+        return self.state is LOGGED_ON
 
     # --- sending ---
 
@@ -70,7 +72,7 @@ class Core:
         fields = encode(typed, self.version)
         if answers is not None and (routing := self.out.routing(answers)):
             fields = routing.encode("latin-1") + fields
-        return self.out.app(typed.MSG_TYPE, fields, now_ns, live=self.state is State.LOGGED_ON)
+        return self.out.app(typed.MSG_TYPE, fields, now_ns, live=self.state is LOGGED_ON)
 
     def send_fields(self, msg_type: str, fields: Iterable[tuple[str, str]], now_ns: int) -> Outgoing:
         """`send` for a message without a typed form: (tag, value) as text, in the order in which they are to go out.
@@ -78,7 +80,7 @@ class Core:
         Fields of the header come first; those that the session itself fills in are not among them.
         """
         text = "".join([f"{tag}={value}\x01" for tag, value in fields])
-        return self.out.app(msg_type, text.encode("latin-1"), now_ns, live=self.state is State.LOGGED_ON)
+        return self.out.app(msg_type, text.encode("latin-1"), now_ns, live=self.state is LOGGED_ON)
 
     def reject(self, message: Message, reason: SessionRejectReason, tag: int, text: str, now_ns: int) -> None:
         """Reject(3); `tag` 0 where no single field is to blame."""
@@ -114,6 +116,10 @@ class Core:
         return found
 
     def fault_of(self, message: Message) -> FieldError | None:
+        if message.defect is None and not self.looks_inside:
+            return None
+        if message.dictionary is self.peer_validator.dictionary:
+            return self.peer_validator.fault(message)
         return self.validator(message.version).fault(message)
 
     def reject_field(self, message: Message, error: FieldError, now_ns: int) -> None:
@@ -131,10 +137,10 @@ class Core:
         `exact`: all that an exact answer says. Before the logon it says nothing where this is "" or None.
         """
         exactly = self.config.validation.exact_answers
-        logged_on = self.state in (State.LOGGED_ON, State.LOGOUT_SENT)
+        logged_on = self.state in TALKING
         if logged_on or not exactly or exact:
             self.out.logout(exact if exactly and exact is not None else detail, now_ns)
-        if exactly and waits and self.state is State.LOGGED_ON:
+        if exactly and waits and self.state is LOGGED_ON:
             # FIX: wait for the peer's Logout(5) or two seconds, whichever comes first.
             self.step(Step.LOGOUT)
             self.deadline_ns = now_ns + int(self.config.logout_timeout_s * NS_PER_S)
@@ -148,7 +154,7 @@ class Core:
         self.fail(text, now_ns, f"MsgSeqNum too low, expecting {expected} but received {number}", waits=False)
 
     def end(self, text: str) -> None:
-        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT):
+        if self.state in TALKING:
             self.events.append(LoggedOut(text))
         self.step(Step.END)
         self.events.append(Disconnect(text))

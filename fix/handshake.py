@@ -5,7 +5,7 @@ from fix.errors import FieldError
 from fix.events import LoggedOn, PasswordChanged
 from fix.logon import Terms, authenticate, read_terms
 from fix.message import Message
-from fix.states import State, Step
+from fix.states import WAITING, State, Step
 from fix.values import NS_PER_S
 
 
@@ -40,7 +40,7 @@ def reset_while_logged_on(core: Core, now_ns: int) -> None:
 def on_logon(core: Core, message: Message, now_ns: int) -> None:
     number, reset = message.msg_seq_num, message.get(141) == "Y"
     try:
-        if (fault := core.validator(core.peer_version).fault(message)) is not None:
+        if (fault := core.peer_validator.fault(message)) is not None:
             raise fault
         terms = read_terms(message, core.config)
     except FieldError as error:
@@ -79,11 +79,12 @@ def _agree(core: Core, message: Message, terms: Terms, answered: bool, now_ns: i
         core.fail(text, now_ns)
         return
     core.peer_version = terms.application
+    core.peer_validator = core.validator(terms.application)
     core.out.max_message_bytes = terms.max_message_size
     if not answered:
         core.heart_bt_ns = terms.heart_bt_int * NS_PER_S
         core.send_logon(terms.heart_bt_int, terms.reset, core.store.next_in + in_sequence, now_ns)
-    if core.state in (State.AWAITING_LOGON, State.LOGON_SENT):
+    if core.state in WAITING:
         core.step(Step.LOGON)
         core.events.append(LoggedOn())
     if terms.next_expected is not None and terms.next_expected < next_out:

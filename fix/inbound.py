@@ -8,7 +8,7 @@ from fix.errors import BusinessRejectReason, FieldError, SessionRejectReason
 from fix.events import NotResent, Received, Rejected
 from fix.handshake import on_logon
 from fix.message import Message
-from fix.states import State
+from fix.states import LOGGED_ON, TALKING, WAITING
 
 _ADMIN = frozenset("012345A")
 _WITHOUT_BUSINESS_REJECT = ("FIX.4.0", "FIX.4.1")
@@ -21,7 +21,7 @@ def on_message(core: Core, message: Message, now_ns: int) -> None:
     resets = msg_type == "4" and message.get(123) != "Y"
     if core.fault and msg_type != "5":
         return  # what ends the session has happened
-    if core.state in (State.AWAITING_LOGON, State.LOGON_SENT) and msg_type != "A":
+    if core.state in WAITING and msg_type != "A":
         said = f": {message.get(58)}" if msg_type in ("3", "5") and message.get(58) else ""
         core.end(f"the first message is MsgType(35)={msg_type}, not Logon(A){said}")
     elif core.config.validation.begin_string and message.begin_string != core.config.begin_string:
@@ -30,7 +30,7 @@ def on_message(core: Core, message: Message, now_ns: int) -> None:
     elif number < 1 and not (resets and message.get(34) is not None):
         core.fail(f"MsgSeqNum(34) is missing or not a number: {message.get(34)}", now_ns)
     elif (fault := address_fault(message, core.config, now_ns)) is not None:
-        if core.state in (State.LOGGED_ON, State.LOGOUT_SENT):
+        if core.state in TALKING:
             if number == expected:
                 core.advance(number + 1, now_ns)
             core.reject_field(message, fault, now_ns)
@@ -50,7 +50,7 @@ def on_message(core: Core, message: Message, now_ns: int) -> None:
 
 def _is_logon_due(core: Core, message: Message) -> bool:
     """The first of a connection, or one that resets the numbers of a running session."""
-    return core.state in (State.AWAITING_LOGON, State.LOGON_SENT) or message.get(141) == "Y"
+    return core.state in WAITING or message.get(141) == "Y"
 
 
 def _on_reset_mode(core: Core, message: Message, now_ns: int) -> None:
@@ -101,7 +101,7 @@ def in_turn(core: Core, message: Message, now_ns: int) -> None:
         text = f"MsgType(35)={msg_type} is not defined in {core.config.begin_string}"
         fault = FieldError(35, msg_type, SessionRejectReason.INVALID_MSG_TYPE, text, ref_tag="")
         core.reject_field(message, fault, now_ns)
-    elif core.config.max_messages_per_s and not core.throttle.has_room(now_ns):
+    elif core.throttle is not None and not core.throttle.has_room(now_ns):
         _refuse_excess(core, message, now_ns)
     else:
         core.events.append(Received(message))
@@ -169,7 +169,7 @@ def _on_resend_request(core: Core, message: Message, now_ns: int) -> None:
 
 
 def _on_logout(core: Core, message: Message, now_ns: int) -> None:
-    if core.state is State.LOGGED_ON:
+    if core.state is LOGGED_ON:
         core.out.logout("", now_ns)
     core.end(core.fault or message.get(58) or "logout")
     if core.config.reset_on_logout and not core.fault:

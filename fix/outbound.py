@@ -42,6 +42,7 @@ class Outbound:
         comp_ids = (config.sender_comp_id, config.target_comp_id)
         self._compose = Composer(config.begin_string, *comp_ids, self._write_time).compose
         self._says_processed = config.last_msg_seq_num_processed and config.begin_string not in _WITHOUT_LAST_PROCESSED
+        self._composed = self._compose_with_processed if self._says_processed else self._compose
 
     @property
     def pending_replays(self) -> int:
@@ -139,10 +140,8 @@ class Outbound:
 
     # --- how ---
 
-    def _composed(self, msg_type: str, number: int, now_ns: int, fields: bytes) -> bytes:
-        if self._says_processed:
-            fields = b"369=%d\x01%b" % (self._store.next_in - 1, fields)
-        return self._compose(msg_type, number, now_ns, fields)
+    def _compose_with_processed(self, msg_type: str, number: int, now_ns: int, fields: bytes) -> bytes:
+        return self._compose(msg_type, number, now_ns, b"369=%d\x01%b" % (self._store.next_in - 1, fields))
 
     def _resent(self, item: GapFill | Sent, now_ns: int) -> Outgoing:
         if isinstance(item, GapFill):

@@ -26,7 +26,7 @@ from fix.events import (
 from fix.handshake import begin_period, reset_while_logged_on
 from fix.inbound import in_turn, on_message
 from fix.message import Message, parse
-from fix.states import State, Step
+from fix.states import LOGGED_ON, OVER, TALKING, WAITING, State, Step
 from fix.values import NS_PER_S
 
 __all__ = [
@@ -79,7 +79,7 @@ class Session(Core):
 
     def disconnected(self, now_ns: int) -> None:
         """The connection is gone. Bytes and messages not yet processed are forgotten; the peer will resend them."""
-        if self.state in (State.LOGGED_ON, State.LOGOUT_SENT):
+        if self.state in TALKING:
             self.events.append(LoggedOut("connection lost"))
         if self.state is not State.DISCONNECTED and self.config.reset_on_disconnect:
             self.reset(now_ns)
@@ -97,7 +97,7 @@ class Session(Core):
 
     def next_event(self, now_ns: int) -> Event | None:
         """What happened next, or None when nothing more can happen without another input."""
-        while not self.events and self.state not in (State.DISCONNECTED, State.ENDED):
+        while not self.events and self.state not in OVER:
             if self.gap.has(self.store.next_in):
                 held = self.gap.take(self.store.next_in)
                 if held is None:
@@ -105,7 +105,7 @@ class Session(Core):
                 else:
                     in_turn(self, held, now_ns)
                 continue
-            if self._must_queue(now_ns):
+            if self.throttle is not None and self._must_queue(now_ns):
                 break
             raw = self.framer.next_frame()
             if self.framer.garbled != self.garbled_seen:
@@ -113,7 +113,8 @@ class Session(Core):
                 self.events.append(Garbled(self.framer.garbled_text))
             if raw is None:
                 break
-            self.throttle.count(now_ns)
+            if self.throttle is not None:
+                self.throttle.count(now_ns)
             on_message(self, self._parse(raw), now_ns)
         return self.events.popleft() if self.events else None
 
@@ -123,8 +124,8 @@ class Session(Core):
 
     def logout(self, text: str, now_ns: int) -> None:
         """Begin the Logout(5) handshake; messages are still received until the peer confirms or the time is up."""
-        if self.state is not State.LOGGED_ON:
-            if self.state in (State.AWAITING_LOGON, State.LOGON_SENT):
+        if self.state is not LOGGED_ON:
+            if self.state in WAITING:
                 self.end(text)
             return
         self.out.logout(text, now_ns)
@@ -135,18 +136,18 @@ class Session(Core):
 
     def next_timer_ns(self) -> int | None:
         """When `timer` wants to be called next."""
-        if self.state in (State.DISCONNECTED, State.ENDED):
+        if self.state in OVER:
             return None
         if self.out.pending_replays:
             return self.last_received_ns  # at once
         due = [self.deadline_ns]
-        if self.state is State.LOGGED_ON:
+        if self.state is LOGGED_ON:
             due = [at_ns for at_ns in (self.closes_ns, self.resets_ns) if at_ns is not None]
             if self.heart_bt_ns:
                 quiet = _LOST_AFTER if self.test_sent else _TEST_AFTER
                 due.append(self.out.last_sent_ns + self.heart_bt_ns)
                 due.append(self.last_received_ns + int(quiet * self.heart_bt_ns))
-        if self.config.on_excess == "queue" and self.framer.buffered and self.config.max_messages_per_s:
+        if self.throttle is not None and self.config.on_excess == "queue" and self.framer.buffered:
             due.append(self.throttle.reopens_ns)
         return min(due, default=None)
 
@@ -179,14 +180,14 @@ class Session(Core):
 
     def _must_queue(self, now_ns: int) -> bool:
         """Whether what the peer sends has to wait, because there was too much of it already."""
-        if self.config.on_excess != "queue" or self.throttle.has_room(now_ns):
+        if self.config.on_excess != "queue" or self.throttle is None or self.throttle.has_room(now_ns):
             return False
         if self.framer.buffered > 16 * self.config.max_message_bytes:
             self.fail("too many messages wait already", now_ns)
         return True
 
     def _parse(self, raw: bytes) -> Message:
-        message = parse(raw, self.validator(self.peer_version).dictionary)
+        message = parse(raw, self.peer_validator.dictionary)
         if self.config.begin_string == FIXT and (appl_ver_id := message.get(1128)) is not None:
             # ApplVerID(1128) overrules the session's default for this message.
             version = APPL_VER_IDS.get(appl_ver_id)

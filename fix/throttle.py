@@ -4,7 +4,7 @@ from fix.values import NS_PER_S
 
 
 class Throttle:
-    """Counts in windows of a second, each of which begins with a message. A `limit` of 0 lets everything through."""
+    """Counts in windows of a second, each of which begins with a message."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -12,7 +12,7 @@ class Throttle:
         self._count = 0
 
     def has_room(self, now_ns: int) -> bool:
-        return not self._limit or self._count < self._limit or now_ns >= self._opened_ns + NS_PER_S
+        return self._count < self._limit or now_ns >= self._opened_ns + NS_PER_S
 
     def count(self, now_ns: int) -> None:
         if now_ns >= self._opened_ns + NS_PER_S:
