@@ -175,7 +175,7 @@ class Validator:
         field = self.dictionary.fields.get(tag)
         label = f"{field.name}({tag})" if field else f"tag {tag}"
         shown = label if value is None else f"{label}={value}"
-        return FieldError(int(tag), value, reason, f"{shown} {why}")
+        return FieldError(int(tag), value, reason, f"{shown} {why}", ref_tag=tag)
 
 
 class _Walk:
