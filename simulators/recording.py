@@ -102,8 +102,14 @@ class Recorder:
         quotes = np.frombuffer(self._quotes, np.int64).reshape(-1, 5).T
         trades = np.frombuffer(self._trades, np.int64).reshape(-1, 3).T
         return Recording(
-            *quotes,
-            *trades,
+            quote_ns=quotes[0],
+            bid_px=quotes[1],
+            bid_qty=quotes[2],
+            ask_px=quotes[3],
+            ask_qty=quotes[4],
+            trade_ns=trades[0],
+            trade_sign=trades[1],
+            trade_qty=trades[2],
             submitted=self._submitted,
             executed=self._executed,
             lifetime_ns=np.frombuffer(self._lifetimes, np.int64),

@@ -96,8 +96,8 @@ def table(sources: Sequence[Source]) -> RenderableType:
         apart.add_column("between")
         for name in _DISTANCES.values():
             apart.add_column(name, justify="right")
-        for label, row in pairs:
-            apart.add_row(label, *row)
+        for label, cells in pairs:
+            apart.add_row(label, *cells)
         parts.append(apart)
     return Group(*parts)
 
