@@ -17,9 +17,10 @@ from fix.message import Message, parse
 quickfix = pytest.importorskip("quickfix", reason="the C++ engine is not installed: pip install -e '.[interop]'")
 
 DICTIONARIES = Path(sys.prefix) / "share" / "quickfix"
-TIMEOUT_S = 30.0
+TIMEOUT_S, STOP_TIMEOUT_S = 30.0, 10.0
 LOOK_S = 0.02  # the engine counts a message after it has told of it
 Fields = Sequence[tuple[int, object]]
+_STUCK: list[object] = []  # engines that did not stop: what their threads use must stay
 
 
 def settings_text(begin_string: str, role: str, port: int, directory: Path, ours: str, theirs: str) -> str:
@@ -160,5 +161,10 @@ def running(
     try:
         yield peer
     finally:
-        engine.stop()
+        # Now and then it waits for ever for a thread of its own that looks at a connection which has just gone.
+        stopping = threading.Thread(target=engine.stop, daemon=True)
+        stopping.start()
+        stopping.join(STOP_TIMEOUT_S)
+        if stopping.is_alive():
+            _STUCK.append((engine, store, settings, peer))
         del engine  # before the factory and the application: its end still calls both

@@ -210,4 +210,5 @@ async def test_the_engine_as_acceptor(begin_string: str, tmp_path: Path) -> None
             logon = peer.said_of("A")[-1]
             assert (logon.msg_seq_num, logon.get(141)) == (1, "Y")
             assert (ours.session.store.next_in, ours.session.store.next_out) == (3, 3)
+        await wait(peer, "end", lambda peer: not peer.is_logged_on)
         assert peer.refusals() == []
