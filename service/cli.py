@@ -75,12 +75,18 @@ def simulate(args: argparse.Namespace) -> int:
 
 
 def echo(args: argparse.Namespace) -> int:
+    from fix.validation import FULL
     from service import echo as service_echo
     from service import logs
 
-    configs = [_session(service_echo.session_config, text, reset_on_logon=args.reset_on_logon) for text in args.session]
+    settings = {"reset_on_logon": args.reset_on_logon, "validation": FULL}
+    configs = [_session(service_echo.session_config, text, **settings) for text in args.session]
+    dictionary = _dictionary(args)
+    versions = [config.application for config in configs]
+    if dictionary is not None and dictionary.name not in versions:
+        raise CommandError(f"fairlead echo: {args.dictionary} is for {dictionary.name}, the sessions for {versions}")
     logs.configure("info", "")
-    return service_echo.run(configs, args.host, args.port)
+    return service_echo.run(configs, dictionary, args.host, args.port)
 
 
 def certify(args: argparse.Namespace) -> int:
@@ -398,6 +404,7 @@ def _parser() -> argparse.ArgumentParser:
     echoing.add_argument("--port", type=int, required=True, metavar="P", help="0: any free one, which is logged")
     session_help = "BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID], may be repeated"
     echoing.add_argument("--session", action="append", required=True, metavar="SESSION", help=session_help)
+    echoing.add_argument("--dictionary", type=_existing, metavar="XML", help=DICTIONARY_HELP)
     echoing.add_argument("--reset-on-logon", action="store_true", help="every logon starts at sequence number 1")
 
     text = "play the specification's session test cases against an engine, and say what it gets wrong"

@@ -17,6 +17,7 @@ import structlog
 import uvloop
 
 from fix import tcp
+from fix.dictionary import Dictionary
 from fix.endpoint import Link, Output
 from fix.errors import BusinessRejectReason, SessionRejectReason
 from fix.lobby import Admitted, Lobby
@@ -47,7 +48,9 @@ log = structlog.get_logger()
 
 
 def session_config(text: str, **settings: Any) -> SessionConfig:
-    """A session such as "FIX.4.4:OURS:THEIRS" or "FIXT.1.1:OURS:THEIRS:FIX.5.0SP2"; ValueError says what is wrong."""
+    """One that accepts unless `settings` say otherwise; all in them is that of SessionConfig.
+
+    A session such as "FIX.4.4:OURS:THEIRS" or "FIXT.1.1:OURS:THEIRS:FIX.5.0SP2"; ValueError says what is wrong."""
     begin_string, *names = text.split(":")
     if not 2 <= len(names) <= 3 or not all(names):
         raise ValueError(f"session {text!r} is not BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID]")
@@ -64,11 +67,24 @@ class _Peer:
 
 
 class Echo:
-    """An `fix.endpoint.Endpoint` with one listener; `tell` gets (event, text) of what a client's author asks about."""
+    """An `fix.endpoint.Endpoint` with one listener; `tell` gets (event, text) of what a client's author asks about.
 
-    def __init__(self, configs: Iterable[SessionConfig], now_ns: int, tell: Callable[[str, str], object]) -> None:
+    `dictionary` is the one that the sessions of its version go by.
+    """
+
+    def __init__(
+        self,
+        configs: Iterable[SessionConfig],
+        now_ns: int,
+        tell: Callable[[str, str], object],
+        dictionary: Dictionary | None = None,
+    ) -> None:
         self._tell = tell
-        self._peers = {id(session): _Peer(session) for session in (Session(c, MemoryStore(), now_ns) for c in configs)}
+        self._peers: dict[int, _Peer] = {}
+        for config in configs:
+            own = dictionary if dictionary is not None and dictionary.name == config.application else None
+            session = Session(config, MemoryStore(), now_ns, own)
+            self._peers[id(session)] = _Peer(session)
         self._by_link: dict[Link, _Peer] = {}
         self._lobby = Lobby(SessionDirectory(peer.session for peer in self._peers.values()))
 
@@ -190,11 +206,8 @@ class Echo:
         return True
 
 
-async def serve(
-    configs: Iterable[SessionConfig], host: str, port: int, stop: asyncio.Event, ready: Callable[[str, int], object]
-) -> None:
+async def serve(echo: Echo, host: str, port: int, stop: asyncio.Event, ready: Callable[[str, int], object]) -> None:
     """Serves until `stop` is set, then logs out; OSError where it can't listen."""
-    echo = Echo(configs, time.time_ns(), lambda event, text: log.info(event, text=text))
     carrier = await tcp.serve(echo, {"echo": (host, port)}, {})
     ready(*carrier.addresses["echo"])
     await stop.wait()
@@ -203,15 +216,16 @@ async def serve(
     await carrier.close()
 
 
-def run(configs: Iterable[SessionConfig], host: str, port: int) -> int:
+def run(configs: Iterable[SessionConfig], dictionary: Dictionary | None, host: str, port: int) -> int:
     """Serves until SIGTERM or SIGINT."""
+    echo = Echo(configs, time.time_ns(), lambda event, text: log.info(event, text=text), dictionary)
 
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         await serve(
-            configs, host, port, stop, lambda *address: log.info("echo_ready", address=f"{address[0]}:{address[1]}")
+            echo, host, port, stop, lambda *address: log.info("echo_ready", address=f"{address[0]}:{address[1]}")
         )
 
     uvloop.run(main())

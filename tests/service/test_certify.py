@@ -16,6 +16,7 @@ from fix.framing import Framer, frame
 from fix.message import parse
 from fix.session import Session, SessionConfig
 from fix.store import MemoryStore
+from fix.validation import FULL
 from fix.values import NS_PER_S, write_timestamp
 from service.certify import Case, Verdict, parse_cases, run
 from service.certify_link import SystemClock, acceptor, connector
@@ -62,21 +63,13 @@ def in_background(endpoint: Endpoint, connect_to: int = 0) -> Iterator[int]:
         loop.close()
 
 
-# What our session layer does not do yet as these cases want it.
-KNOWN = {
-    "2f PossDup whose OrigSendingTime is after its SendingTime: Reject, Logout",
-    "2g PossDup without OrigSendingTime: Reject",
-    "14 Field that the version does not define for the message",
-}
-
-
 @pytest.mark.parametrize("begin_string", VERSIONS)
 def test_our_acceptor(begin_string: str) -> None:
-    echo = Echo([session_config(f"{begin_string}:ECHO:TESTER")], 0, lambda event, text: None)
+    echo = Echo([session_config(f"{begin_string}:ECHO:TESTER", validation=FULL)], 0, lambda event, text: None)
     with in_background(echo) as port:
         config = session_config(f"{begin_string}:TESTER:ECHO", role="initiator")
         found = failures(run(iter(QUICK), config, connector("127.0.0.1", port, 2), SystemClock(), 1.0))
-    assert {title: reason for title, reason in found.items() if title not in KNOWN} == {}
+    assert found == {}
 
 
 class Initiator:

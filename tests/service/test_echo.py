@@ -9,9 +9,11 @@ import time
 
 import pytest
 
+from fix.dictionary import Dictionary, dictionary, load_xml
 from fix.endpoint import Output
 from fix.framing import Framer, frame
 from fix.message import Message, parse
+from fix.validation import FULL
 from fix.values import NS_PER_S, write_timestamp
 from service.echo import MAX_REMEMBERED, Echo, session_config
 
@@ -22,10 +24,16 @@ ORDER = "60=20240102-14:30:00|55=INTC|54=1|40=1|21=3|11=ID|38=100"
 class Client:
     """Says what it is told to, and takes apart what comes back."""
 
-    def __init__(self, *sessions: str, begin_string: str = "FIX.4.2", **settings: object) -> None:
+    def __init__(
+        self,
+        *sessions: str,
+        begin_string: str = "FIX.4.2",
+        dictionary: Dictionary | None = None,
+        **settings: object,
+    ) -> None:
         self.told: list[tuple[str, str]] = []
         configs = [session_config(text, **settings) for text in sessions or [f"{begin_string}:ECHO:CLIENT"]]
-        self.echo = Echo(configs, NOW_NS, lambda event, text: self.told.append((event, text)))
+        self.echo = Echo(configs, NOW_NS, lambda event, text: self.told.append((event, text)), dictionary)
         self.begin_string = begin_string
         self.link = 0
         self.closed: list[int] = []
@@ -112,6 +120,34 @@ def test_what_a_session_has_seen_is_bounded() -> None:
     client.send("D", ORDER)
     assert len(peer.cl_ord_ids) == MAX_REMEMBERED
     assert "ID" in peer.cl_ord_ids
+
+
+def test_everything_is_checked_against_the_dictionary() -> None:
+    client = Client(validation=FULL)
+    client.logon()
+    assert client.send("D", f"{ORDER}|9999=7")[0].startswith("35=3|34=2|")
+    assert "373=5" in client.send("D", ORDER.replace("54=1", "54=x"))[0].split("|")
+    assert client.send("D", ORDER) == [f"35=D|34=4|49=ECHO|56=CLIENT|{ORDER}"]
+
+
+def test_a_dictionary_of_ones_own_defines_more_for_its_version_only() -> None:
+    xml = """<fix major="4" minor="2"><fields><field number="9999" name="Desk" type="INT"/></fields>
+        <messages><message name="Email" msgtype="C" msgcat="app"><field name="Desk" required="Y"/></message></messages>
+        </fix>"""
+    own = load_xml(xml, dictionary("FIX.4.2"))
+    client = Client(validation=FULL, dictionary=own)
+    client.logon()
+    assert client.send("C", "9999=7") == ["35=C|34=2|49=ECHO|56=CLIENT|9999=7"]
+    assert client.send("C", "9999=x")[0].startswith("35=3|")
+    other = Client(begin_string="FIX.4.3", validation=FULL, dictionary=own)
+    other.logon()
+    assert other.send("C", "9999=7")[0].startswith("35=3|")
+
+
+def test_before_fix_4_2_there_is_no_business_reject() -> None:
+    client = Client(begin_string="FIX.4.0")
+    client.logon()
+    assert client.send("8", "37=1") == ["35=3|34=2|49=ECHO|56=CLIENT|45=2|58=Unsupported message type"]
 
 
 def test_other_messages_are_refused() -> None:
