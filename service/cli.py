@@ -8,23 +8,18 @@ import argparse
 import getpass
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from service import cli_fix
+from service.command import NARROWEST, CommandError, existing
+
 if TYPE_CHECKING:
-    from fix.dictionary import Dictionary
-    from fix.session import SessionConfig
     from service.config import ServiceConfig
 
 SESSION_VERBS = ("list", "disconnect", "connect", "enable", "disable", "reset", "set")
-DICTIONARY_HELP = "custom fields, values and messages, in QuickFIX's XML format"
-NARROWEST = 150  # columns of a table that goes to a file or a pipe
-
-
-class CommandError(Exception):
-    """A mistake in what was asked for, in one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,61 +67,6 @@ def simulate(args: argparse.Namespace) -> int:
         return 0
     logs.configure("info", "")
     return serve.run(loaded)
-
-
-def echo(args: argparse.Namespace) -> int:
-    from fix.validation import FULL
-    from service import echo as service_echo
-    from service import logs
-
-    settings = {"reset_on_logon": args.reset_on_logon, "validation": FULL}
-    configs = [_session(service_echo.session_config, text, **settings) for text in args.session]
-    dictionary = _dictionary(args)
-    versions = [config.application for config in configs]
-    if dictionary is not None and dictionary.name not in versions:
-        raise CommandError(f"fairlead echo: {args.dictionary} is for {dictionary.name}, the sessions for {versions}")
-    logs.configure("info", "")
-    return service_echo.run(configs, dictionary, args.host, args.port)
-
-
-def certify(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from service import certify_link
-    from service.echo import session_config
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, NARROWEST)
-    role = "initiator" if args.connect else "acceptor"
-    config = _session(session_config, args.session, role=role)
-    if args.connect:
-        host, _, port = args.connect.rpartition(":")
-        if not host or not port.isdecimal():
-            raise CommandError(f"fairlead certify: expected HOST:PORT, got {args.connect!r}")
-        open_link = certify_link.connector(host, int(port), args.timeout)
-        return certify_link.certify(config, open_link, args.timeout, args.only, console)
-    with certify_link.listener(args.host, args.listen) as listener:
-        print("waiting for the engine at {}:{}".format(*listener.getsockname()), file=sys.stderr, flush=True)
-        open_link = certify_link.acceptor(listener, args.connect_timeout)
-        return certify_link.certify(config, open_link, args.timeout, args.only, console)
-
-
-def fixlog(args: argparse.Namespace) -> int:
-    from service import fixlog_files
-    from service.fixlog import Selection
-
-    if args.follow and args.file is None:
-        raise CommandError("fairlead fixlog: --follow needs a file")
-    fields = [tuple(text.partition("=")[::2]) for text in args.filter]
-    if any(not name or not value for name, value in fields):
-        raise CommandError(f"fairlead fixlog: expected TAG=VALUE or NAME=VALUE, got {' '.join(args.filter)}")
-    comp_ids = tuple(filter(None, (args.session or "").split(":")))
-    selection = Selection(fields, comp_ids, args.order or "")
-    extra = _dictionary(args)
-    return fixlog_files.show(
-        args.file, selection, extra, follow=args.follow, in_brief=args.brief, whole=args.order is not None
-    )
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -332,34 +272,6 @@ def _check_scope(scope: str, config: "ServiceConfig") -> None:
         raise CommandError(f"fairlead ctl: there is no {kind} {name!r}; expected one of {', '.join(names[kind])}")
 
 
-def _session(make: "Callable[..., SessionConfig]", text: str, **settings: object) -> "SessionConfig":
-    try:
-        return make(text, **settings)
-    except ValueError as error:
-        raise CommandError(f"fairlead: {error}") from None
-
-
-def _dictionary(args: argparse.Namespace) -> "Dictionary | None":
-    """What `--dictionary` names, on top of the version that it is for."""
-    if args.dictionary is None:
-        return None
-    from fix.dictionary import DictionaryError, dictionary, load_xml
-    from fix.dictionary.layout import Sources
-    from fix.dictionary.quickfix_xml import read_xml
-
-    try:
-        version, _ = read_xml(args.dictionary.read_text("utf-8"), Sources())
-        return load_xml(args.dictionary, dictionary(version))
-    except DictionaryError as error:
-        raise CommandError(f"fairlead: {args.dictionary}: {error}") from None
-
-
-def _existing(text: str) -> Path:
-    if not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"there is no file {text}")
-    return Path(text)
-
-
 def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
@@ -376,10 +288,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _log_file(text: str) -> Path | None:
-    return None if text == "-" else _existing(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -394,61 +302,16 @@ def _parser() -> argparse.ArgumentParser:
         ("simulate", simulate, "simulated venues, each a FIX acceptor, around one market"),
     ):
         serving = command(name, function, text)
-        serving.add_argument("--config", type=_existing, required=True, metavar="FILE", help=f"see deploy/ ({name})")
+        serving.add_argument("--config", type=existing, required=True, metavar="FILE", help=f"see deploy/ ({name})")
         serving.add_argument("--check-config", action="store_true", help="only say what is wrong with the file, or ok")
 
-    echoing = command(
-        "echo", echo, "a FIX acceptor that says back what it gets, to test a client's session layer against"
-    )
-    echoing.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on")
-    echoing.add_argument("--port", type=int, required=True, metavar="P", help="0: any free one, which is logged")
-    session_help = "BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID], may be repeated"
-    echoing.add_argument("--session", action="append", required=True, metavar="SESSION", help=session_help)
-    echoing.add_argument("--dictionary", type=_existing, metavar="XML", help=DICTIONARY_HELP)
-    echoing.add_argument("--reset-on-logon", action="store_true", help="every logon starts at sequence number 1")
-
-    text = "play the specification's session test cases against an engine, and say what it gets wrong"
-    certified = command("certify", certify, text)
-    where = certified.add_mutually_exclusive_group(required=True)
-    where.add_argument("--connect", metavar="HOST:PORT", help="where the engine accepts connections")
-    where.add_argument(
-        "--listen", type=int, metavar="PORT", help="where the engine connects to; it should reset numbers on logon"
-    )
-    certified.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on")
-    certified.add_argument(
-        "--session",
-        required=True,
-        metavar="SESSION",
-        help="BEGIN_STRING:OUR_COMP_ID:THEIR_COMP_ID[:DEFAULT_APPL_VER_ID]",
-    )
-    certified.add_argument("--timeout", type=float, default=5.0, metavar="S", help="seconds that an answer may take")
-    certified.add_argument(
-        "--connect-timeout", type=float, default=60.0, metavar="S", help="and a connection, with --listen"
-    )
-    certified.add_argument("--only", default="", metavar="TEXT", help="cases with this in their number or title")
-
-    read = command("fixlog", fixlog, "a FIX log, or pasted text, with every field and value named")
-    read.add_argument("file", type=_log_file, metavar="FILE", help="- is standard input")
-    read.add_argument(
-        "--filter",
-        action="append",
-        default=[],
-        metavar="TAG=VALUE",
-        help="a tag or a name, such as 35=8 or Side=BUY; all of them must hold",
-    )
-    read.add_argument("--order", metavar="CL_ORD_ID", help="an order's whole story, through its replaces and cancels")
-    read.add_argument(
-        "--session", metavar="COMP_ID[:COMP_ID]", help="only what was sent between these, in both directions"
-    )
-    read.add_argument("--follow", action="store_true", help="go on with what is added to the file")
-    read.add_argument("--brief", action="store_true", help="one line for each message")
-    read.add_argument("--dictionary", type=_existing, metavar="XML", help=DICTIONARY_HELP)
+    cli_fix.add_commands(command)
 
     shown = command("demo", demo, "venues, daemon and a simulated EMS in one go, with a summary at the end")
     shown.add_argument("--parents", type=int, default=60, metavar="N", help="orders that the EMS sends")
     shown.add_argument("--seed", type=int, default=1, metavar="S")
-    shown.add_argument("--tape", type=_existing, metavar="FILE", help="replay this LOBSTER message file")
-    shown.add_argument("--book", type=_existing, metavar="FILE", help="and the order book file that belongs to it")
+    shown.add_argument("--tape", type=existing, metavar="FILE", help="replay this LOBSTER message file")
+    shown.add_argument("--book", type=existing, metavar="FILE", help="and the order book file that belongs to it")
     shown.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
     shown.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
 
@@ -458,8 +321,8 @@ def _parser() -> argparse.ArgumentParser:
     reported = measuring.add_parser("report", help=text, description=text)
     known = "large_tick, mid_cap or volatile_wide"
     reported.add_argument("--preset", action="append", default=[], metavar="NAME", help=known)
-    reported.add_argument("--tape", action="append", default=[], type=_existing, metavar="MESSAGES", help="LOBSTER")
-    reported.add_argument("--book", action="append", default=[], type=_existing, metavar="ORDERBOOK", help="its book")
+    reported.add_argument("--tape", action="append", default=[], type=existing, metavar="MESSAGES", help="LOBSTER")
+    reported.add_argument("--book", action="append", default=[], type=existing, metavar="ORDERBOOK", help="its book")
     text = "a simulated day in LOBSTER format: two files"
     exported = measuring.add_parser("export", help=text, description=text)
     exported.add_argument("--preset", required=True, metavar="NAME", help=known)
@@ -477,18 +340,18 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--parents", type=int, default=600, metavar="N", help="simulated orders to learn from")
     trained.add_argument("--seed", type=int, default=1, metavar="S")
     trained.add_argument(
-        "--config", type=_existing, metavar="FILE", help="the daemon to train for; default: deploy/fairlead.toml"
+        "--config", type=existing, metavar="FILE", help="the daemon to train for; default: deploy/fairlead.toml"
     )
     trained.add_argument(
-        "--simulators", type=_existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
+        "--simulators", type=existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
     )
 
     learned = command("learn", learn, "learn from a recorded market day, and judge what was learned on its later part")
     sources = learned.add_subparsers(dest="source", metavar="SOURCE", required=True)
     text = "which orders joining the touch of a LOBSTER tape would have filled, and who could tell"
     taped = sources.add_parser("tape", help=text, description=text)
-    taped.add_argument("--tape", type=_existing, required=True, metavar="FILE", help="LOBSTER messages")
-    taped.add_argument("--book", type=_existing, required=True, metavar="FILE", help="the order book that goes with it")
+    taped.add_argument("--tape", type=existing, required=True, metavar="FILE", help="LOBSTER messages")
+    taped.add_argument("--book", type=existing, required=True, metavar="FILE", help="the order book that goes with it")
     taped.add_argument("--horizon", type=_seconds, default=10.0, metavar="SECONDS", help="that a join may wait")
     taped.add_argument(
         "--test-from",
@@ -516,7 +379,7 @@ def _parser() -> argparse.ArgumentParser:
             acting.add_argument("scope", metavar="SCOPE")
         if action == "kill":
             acting.add_argument("--text", default="", help="why")
-        acting.add_argument("--config", type=_existing, required=True, metavar="FILE", help="of the daemon")
+        acting.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
     text = "list the FIX sessions, or change one: numbers of a session can be changed while it is not connected"
     administered = actions.add_parser("sessions", help=text, description=text)
     administered.add_argument(
@@ -528,7 +391,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     administered.add_argument("--next-out", type=int, metavar="N", help="set: MsgSeqNum(34) of our next message")
     administered.add_argument("--yes", action="store_true", help="reset, set: yes, change the sequence numbers")
-    administered.add_argument("--config", type=_existing, required=True, metavar="FILE", help="of the daemon")
+    administered.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
 
     listed = command("models", models, "list the registered models")
     listed.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
@@ -541,10 +404,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _journal_options(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--journal", type=_existing, metavar="PATH", help="the journal's file")
-    source.add_argument(
-        "--config", type=_existing, metavar="FILE", help="the daemon's config, for where its journal is"
-    )
+    source.add_argument("--journal", type=existing, metavar="PATH", help="the journal's file")
+    source.add_argument("--config", type=existing, metavar="FILE", help="the daemon's config, for where its journal is")
 
 
 if __name__ == "__main__":

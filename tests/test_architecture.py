@@ -56,6 +56,8 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
         "connections to an engine under test; reads the cases",
     ),
     "service/cli.py": ({"os", "pathlib", "files"}, "paths from the command line; a closed standard output"),
+    "service/cli_fix.py": ({"pathlib", "files"}, "the FIX tools' part of it: paths, a user's dictionary"),
+    "service/command.py": ({"pathlib"}, "paths from the command line"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),
     "service/demo.py": (
