@@ -7,6 +7,7 @@ client can only reach its own orders.
 import msgspec
 
 from domain.fields import CxlRejResponseTo, OrdRejReason, OrdType, Side, TimeInForce
+from domain.instructions import NONE, Instructions
 
 
 class NewParent(msgspec.Struct, frozen=True):
@@ -22,6 +23,8 @@ class NewParent(msgspec.Struct, frozen=True):
     strategy: str
     params: dict[str, str]  # as sent; the strategy checks and converts them
     reject: tuple[OrdRejReason, str] | None = None  # the gateway already knows that it is refused
+    instructions: Instructions = NONE
+    poss_resend: bool = False  # PossResend(97)=Y: perhaps the client has sent this order before
 
 
 class CancelParent(msgspec.Struct, frozen=True):
@@ -49,6 +52,7 @@ class ReplaceParent(msgspec.Struct, frozen=True):
     account: str = ""
     time_in_force: TimeInForce | None = None
     strategy: str = ""
+    instructions: Instructions | None = None  # all of the order's from now on; None where the client sent none
     response_to = CxlRejResponseTo.ORDER_CANCEL_REPLACE_REQUEST
 
 

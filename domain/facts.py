@@ -16,7 +16,9 @@ from domain.fields import (
     OrdType,
     Side,
     TimeInForce,
+    TradingStatus,
 )
+from domain.instructions import NONE, Instructions
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -90,6 +92,7 @@ class ParentAccepted(Fact, frozen=True):
     arrival_mid2_px: int  # twice the mid when the order arrived
     tape_qty: int  # market volume and notional until now, for the interval VWAP
     tape_notional_px: int
+    instructions: Instructions = NONE
 
 
 class ParentRejected(Fact, frozen=True):
@@ -118,6 +121,7 @@ class ParentReplaceRequested(Fact, frozen=True):
     order_qty: int
     limit_px: int
     params: dict[str, int | float]
+    instructions: Instructions = NONE
 
 
 class ParentReplaced(Fact, frozen=True):
@@ -128,6 +132,7 @@ class ParentReplaced(Fact, frozen=True):
     order_qty: int  # never below what was already filled
     limit_px: int
     params: dict[str, int | float]
+    instructions: Instructions = NONE
 
 
 class ParentRequestRejected(Fact, frozen=True):
@@ -250,6 +255,59 @@ class ChildFilled(Fact, frozen=True):
     mid2_px: int = 0
 
 
+class ChildFillBusted(Fact, frozen=True):
+    """The venue took a fill back (ExecType(150)=H): it counts no more. Counted once by (venue, exec_id)."""
+
+    child_id: str
+    venue: str
+    exec_id: str  # ExecID(17) of the bust
+    exec_ref_id: str  # ExecRefID(19): the fill as we know it from `ChildFilled.exec_id`, or its last correction
+    last_qty: int  # what the fill was counted with until now
+    last_px: int
+    text: str = ""
+
+
+class ChildFillCorrected(Fact, frozen=True):
+    """The venue corrected a fill (ExecType(150)=G). Counted once by (venue, exec_id); later ones may refer to either."""
+
+    child_id: str
+    venue: str
+    exec_id: str
+    exec_ref_id: str
+    was_qty: int  # what the fill was counted with until now
+    was_px: int
+    last_qty: int  # and from now on
+    last_px: int
+    text: str = ""
+
+
+class ChildReplaceRequested(Fact, frozen=True):
+    """We ask the venue to change a resting child (OrderCancelReplaceRequest), a smaller quantity keeps its place."""
+
+    child_id: str
+    replace_id: str  # ClOrdID(11) of the request
+    order_qty: int
+    px: int
+    reason: str
+
+
+class ChildReplaced(Fact, frozen=True):
+    """The child now has this quantity and price: our request took effect, or the venue changed it unasked."""
+
+    child_id: str
+    order_qty: int
+    px: int
+    replace_id: str = ""  # "" where nobody asked
+    text: str = ""
+
+
+class ChildReplaceRejected(Fact, frozen=True):
+    child_id: str
+    replace_id: str
+    reason: CxlRejReason
+    text: str
+
+
 class ChildCancelRequested(Fact, frozen=True):
     child_id: str
     cancel_id: str  # ClOrdID(11) of the cancel request
@@ -313,6 +371,35 @@ class VenueDown(Fact, frozen=True):
     text: str
 
 
+class TradingStatusChanged(Fact, frozen=True):
+    """A venue says whether it trades a symbol; "" for all of them."""
+
+    venue: str
+    symbol: str
+    status: TradingStatus
+    text: str = ""
+
+
+class QuoteRequested(Fact, frozen=True):
+    """We ask a dealer for a quote for a part of a parent (QuoteRequest(R)); the answer is market data."""
+
+    quote_req_id: str
+    parent_id: str
+    venue: str
+    symbol: str
+    side: Side
+    order_qty: int
+    expires_ns: int  # the parent waits no longer for it
+
+
+class QuoteRefused(Fact, frozen=True):
+    """The dealer does not quote (QuoteRequestReject(AG)), or took too long."""
+
+    quote_req_id: str
+    venue: str
+    text: str
+
+
 class ExecutionUnknown(Fact, frozen=True):
     """A venue reported on an order that we do not know, or more than we sent: recorded and alarmed, never dropped."""
 
@@ -371,6 +458,11 @@ AnyFact = (
     | ChildAcknowledged
     | ChildRejected
     | ChildFilled
+    | ChildFillBusted
+    | ChildFillCorrected
+    | ChildReplaceRequested
+    | ChildReplaced
+    | ChildReplaceRejected
     | ChildCancelRequested
     | ChildCanceled
     | ChildExpired
@@ -380,6 +472,9 @@ AnyFact = (
     | ChildRiskRejected
     | VenueUp
     | VenueDown
+    | TradingStatusChanged
+    | QuoteRequested
+    | QuoteRefused
     | ExecutionUnknown
     | KillSwitchSet
     | KillSwitchReleased

@@ -43,10 +43,34 @@ class TimeInForce(StrEnum):
 
 
 class ExecInst(StrEnum):
-    """ExecInst(18), those that the router sends."""
+    """ExecInst(18). What a client may use of it is in its config."""
 
-    POST_ONLY = "6"
+    NOT_HELD = "1"
+    POST_ONLY = "6"  # participate, don't initiate
+    ALL_OR_NONE = "G"
+    REINSTATE_ON_TRADING_HALT = "J"
+    CANCEL_ON_TRADING_HALT = "K"
     MID_PRICE_PEG = "M"
+    MARKET_PEG = "P"
+    PRIMARY_PEG = "R"
+
+
+class OrderCapacity(StrEnum):
+    """OrderCapacity(528)."""
+
+    AGENCY = "A"
+    INDIVIDUAL = "I"
+    PRINCIPAL = "P"
+    RISKLESS_PRINCIPAL = "R"
+
+
+class TradingStatus(StrEnum):
+    """Whether a venue trades a symbol: SecurityTradingStatus(326) and TradSesStatus(340) in our own words."""
+
+    OPEN = "open"
+    AUCTION = "auction"  # orders are taken and crossed later: opening, closing or volatility auction
+    HALTED = "halted"
+    CLOSED = "closed"
 
 
 class ExecType(StrEnum):

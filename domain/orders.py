@@ -162,6 +162,7 @@ class ParentOrder:
         "cl_ord_id",
         "cum_qty",
         "done",
+        "instructions",
         "limit_px",
         "notional_px",
         "order_qty",
@@ -180,6 +181,7 @@ class ParentOrder:
         self.order_qty = accepted.order_qty
         self.limit_px = accepted.limit_px
         self.params = accepted.params
+        self.instructions = accepted.instructions
         self.status = NEW
         self.done = False
         self.cum_qty = 0
@@ -241,6 +243,7 @@ class ParentOrder:
                 self.order_qty = fact.order_qty
                 self.limit_px = fact.limit_px
                 self.params = fact.params
+                self.instructions = fact.instructions
                 self.status = FILLED if self.cum_qty >= fact.order_qty else PARTIALLY_FILLED if self.cum_qty else NEW
             case ParentDone():
                 self.done = True

@@ -122,6 +122,7 @@ class Engine:
             arrival_mid2_px=view.reference_mid2_px(now_ns),
             tape_qty=view.tape_qty,
             tape_notional_px=view.tape_notional_px,
+            instructions=command.instructions,
         )
         yield from self.working.work(state.parents[parent_id], now_ns)
 
@@ -168,6 +169,7 @@ class Engine:
             order_qty=command.order_qty,
             limit_px=command.limit_px,
             params=params,
+            instructions=parent.instructions if command.instructions is None else command.instructions,
         )
         yield from self.working.cancel_children(self.working.open_children(parent), "parent_replace", now_ns)
         yield from self.working.settle(parent, now_ns)

@@ -174,6 +174,7 @@ class Working:
             order_qty=max(request.order_qty, parent.cum_qty),
             limit_px=request.limit_px,
             params=request.params,
+            instructions=request.instructions,
         )
 
     def _too_late(self, parent: ParentOrder, now_ns: int) -> ParentRequestRejected:
