@@ -268,7 +268,7 @@ class ChildFillBusted(Fact, frozen=True):
 
 
 class ChildFillCorrected(Fact, frozen=True):
-    """The venue corrected a fill (ExecType(150)=G). Counted once by (venue, exec_id); later ones may refer to either."""
+    """The venue corrected a fill (ExecType(150)=G), counted once by (venue, exec_id). A later one refers to either."""
 
     child_id: str
     venue: str
