@@ -30,7 +30,14 @@ T = TypeVar("T", bound=msgspec.Struct)
 Encoder = Callable[[Any], bytes]
 
 # Attributes that carry a whole group, and those of its entries whose FIX name repeats the name of the group.
-_GROUP_TAGS = {"entries": "268", "strategy_parameters": "957", "md_entry_types": "267", "symbols": "146"}
+_GROUP_TAGS = {
+    "entries": "268",
+    "strategy_parameters": "957",
+    "md_entry_types": "267",
+    "symbols": "146",
+    "related": "146",
+    "quote_entries": "295",
+}
 _ENTRY_TAGS = {"name": "958", "type": "959", "value": "960"}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # FIX.4.0 and 4.1 have prices of type FLOAT, quantities of type INT and timestamps of type TIME.

@@ -26,6 +26,21 @@ from fix.dictionary import typed_dictionary
 from fix.errors import FieldError as FieldError
 from fix.errors import LocalProtocolError
 from fix.errors import UnsupportedMessageType as UnsupportedMessageType
+from fix.market_messages import (
+    MarketDataIncrementalRefresh,
+    MarketDataRequest,
+    MarketDataRequestReject,
+    MarketDataSnapshotFullRefresh,
+    Quote,
+    QuoteCancel,
+    QuoteRequest,
+    QuoteRequestReject,
+    QuoteResponse,
+    SecurityStatus,
+    SecurityStatusRequest,
+    TradingSessionStatus,
+    TradingSessionStatusRequest,
+)
 from fix.message import Message as Message
 
 
@@ -156,6 +171,50 @@ class OrderCancelReject(msgspec.Struct, frozen=True, gc=False):
     text: str = ""
 
 
+class OrderMassCancelRequest(msgspec.Struct, frozen=True, gc=False):
+    """`mass_cancel_request_type`: "1" one symbol, "7" everything. From FIX.4.3 on."""
+
+    MSG_TYPE: ClassVar[str] = "q"
+    cl_ord_id: str
+    mass_cancel_request_type: str
+    transact_time_ns: int
+    symbol: str = ""
+    side: Side | None = None
+    text: str = ""
+
+
+class OrderMassCancelReport(msgspec.Struct, frozen=True, gc=False):
+    """`mass_cancel_response`: "0" refused, else the type of request that was carried out."""
+
+    MSG_TYPE: ClassVar[str] = "r"
+    order_id: str
+    mass_cancel_request_type: str
+    mass_cancel_response: str
+    cl_ord_id: str = ""
+    mass_action_report_id: str = ""  # required from FIX.5.0 on
+    mass_cancel_reject_reason: str = ""  # "99" other
+    total_affected_orders: int = 0
+    symbol: str = ""
+    side: Side | None = None
+    transact_time_ns: int = 0
+    text: str = ""
+
+
+class DontKnowTrade(msgspec.Struct, frozen=True, gc=False):
+    """`dk_reason`: "A" unknown symbol, "B" wrong side, "C" more than ordered, "D" no matching order, "Z" other."""
+
+    MSG_TYPE: ClassVar[str] = "Q"
+    order_id: str
+    exec_id: str
+    dk_reason: str
+    symbol: str
+    side: Side
+    order_qty: int = 0
+    last_qty: int = 0
+    last_px: int = 0
+    text: str = ""
+
+
 class BusinessMessageReject(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "j"
     ref_msg_type: str
@@ -163,68 +222,6 @@ class BusinessMessageReject(msgspec.Struct, frozen=True, gc=False):
     ref_seq_num: int = 0
     business_reject_ref_id: str = ""
     text: str = ""
-
-
-class MarketDataRequest(msgspec.Struct, frozen=True, gc=False):
-    """`subscription_request_type`: "0" snapshot, "1" snapshot and updates, "2" unsubscribe. `market_depth`: 0 full."""
-
-    MSG_TYPE: ClassVar[str] = "V"
-    md_req_id: str
-    subscription_request_type: str
-    market_depth: int
-    md_entry_types: tuple[str, ...]
-    symbols: tuple[str, ...]
-    md_update_type: str = ""
-
-
-class MdEntry(msgspec.Struct, frozen=True, gc=False):
-    """`md_entry_type`: "0" bid, "1" offer, "2" trade. `md_update_action`: "0" new, "1" change, "2" delete (only in X).
-
-    `trade_condition`: "1" or "2", the Side(54) that took, where the venue says so. FIX has no field for the aggressor
-    before 5.0 SP2; TradeCondition(277) takes values by agreement.
-    """
-
-    md_entry_type: str
-    md_entry_px: int = 0
-    md_entry_size: int = 0
-    symbol: str = ""
-    md_update_action: str = ""
-    md_entry_id: str = ""
-    trade_condition: str = ""
-    text: str = ""
-
-
-class MarketDataSnapshotFullRefresh(msgspec.Struct, frozen=True, gc=False):
-    MSG_TYPE: ClassVar[str] = "W"
-    symbol: str
-    entries: tuple[MdEntry, ...]
-    md_req_id: str = ""
-
-
-class MarketDataIncrementalRefresh(msgspec.Struct, frozen=True, gc=False):
-    MSG_TYPE: ClassVar[str] = "X"
-    entries: tuple[MdEntry, ...]
-    md_req_id: str = ""
-
-
-class MarketDataRequestReject(msgspec.Struct, frozen=True, gc=False):
-    MSG_TYPE: ClassVar[str] = "Y"
-    md_req_id: str
-    md_req_rej_reason: str = ""
-    text: str = ""
-
-
-class Quote(msgspec.Struct, frozen=True, gc=False):
-    MSG_TYPE: ClassVar[str] = "S"
-    quote_id: str
-    symbol: str
-    bid_px: int = 0
-    offer_px: int = 0
-    bid_size: int = 0
-    offer_size: int = 0
-    valid_until_time_ns: int = 0
-    quote_req_id: str = ""
-    transact_time_ns: int = 0
 
 
 Typed = (
@@ -240,6 +237,17 @@ Typed = (
     | MarketDataIncrementalRefresh
     | MarketDataRequestReject
     | Quote
+    | QuoteRequest
+    | QuoteRequestReject
+    | QuoteCancel
+    | QuoteResponse
+    | TradingSessionStatusRequest
+    | TradingSessionStatus
+    | SecurityStatusRequest
+    | SecurityStatus
+    | OrderMassCancelRequest
+    | OrderMassCancelReport
+    | DontKnowTrade
 )
 BY_MSG_TYPE: dict[str, type[Typed]] = {cls.MSG_TYPE: cls for cls in get_args(Typed)}
 _decoders: dict[tuple[str, str], Callable[[Message], Typed]] = {}

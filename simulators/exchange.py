@@ -16,10 +16,10 @@ from domain.market import MarketUpdate
 from fix.endpoint import Link, Output
 from fix.errors import BusinessRejectReason
 from fix.lobby import Admitted, Lobby
+from fix.market_messages import MarketDataRequest
 from fix.message import Message
 from fix.messages import (
     FieldError,
-    MarketDataRequest,
     NewOrderSingle,
     OrderCancelRequest,
     OrderStatusRequest,

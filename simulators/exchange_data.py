@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from domain.fields import Side
 from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
-from fix.messages import (
+from fix.market_messages import (
     MarketDataIncrementalRefresh,
     MarketDataRequest,
     MarketDataRequestReject,

@@ -8,8 +8,8 @@ was.
 from domain.fields import Side
 from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
 from fix.errors import FieldError, SessionRejectReason
+from fix.market_messages import MarketDataRequest
 from fix.message import Message
-from fix.messages import MarketDataRequest
 from fix.values import read_px, read_qty, read_timestamp
 
 SNAPSHOT_AND_UPDATES = "1"  # SubscriptionRequestType(263)

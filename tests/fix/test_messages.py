@@ -23,16 +23,14 @@ from domain.fields import (
 from fix.dictionary import SUPPORTED, dictionary
 from fix.errors import FieldError, LocalProtocolError, SessionRejectReason
 from fix.framing import Framer, frame
+from fix.market_messages import MarketDataIncrementalRefresh, MarketDataRequest, MarketDataSnapshotFullRefresh, MdEntry
 from fix.message import Message, masked, parse
 from fix.messages import (
     BY_MSG_TYPE,
     ExecutionReport,
-    MarketDataIncrementalRefresh,
-    MarketDataRequest,
-    MarketDataSnapshotFullRefresh,
-    MdEntry,
     NewOrderSingle,
     OrderCancelReject,
+    OrderMassCancelReport,
     StrategyParameter,
     Typed,
     UnsupportedMessageType,
@@ -103,6 +101,8 @@ def test_decodes_to_itself(msg_type: str, data: st.DataObject) -> None:
     replace = msgspec.structs.replace
     if isinstance(typed, ExecutionReport):
         typed = replace(typed, exec_trans_type="")  # FIX.4.2 only
+    elif isinstance(typed, OrderMassCancelReport):
+        typed = replace(typed, mass_action_report_id="")  # from FIX.5.0 on
     elif isinstance(typed, MarketDataIncrementalRefresh):
         typed = replace(typed, entries=tuple(replace(entry, md_update_action="1") for entry in typed.entries))
     elif isinstance(typed, MarketDataSnapshotFullRefresh):
@@ -203,7 +203,8 @@ def test_leaves_out_what_a_version_does_not_define() -> None:
 # FIX.4.0 and 4.1 have no market data and no BusinessMessageReject(j).
 @pytest.mark.parametrize("version", SUPPORTED[2:])
 def test_every_typed_message_is_in_every_dictionary(version: str) -> None:
-    assert BY_MSG_TYPE.keys() <= dictionary(version).messages.keys()
+    later = {"FIX.4.2": {"q", "r", "AG", "AJ"}, "FIX.4.3": {"AJ"}}
+    assert BY_MSG_TYPE.keys() - dictionary(version).messages.keys() == later.get(version, set())
 
 
 def test_what_a_version_does_not_have() -> None:
