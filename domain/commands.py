@@ -52,7 +52,8 @@ class ReplaceParent(msgspec.Struct, frozen=True):
     account: str = ""
     time_in_force: TimeInForce | None = None
     strategy: str = ""
-    instructions: Instructions | None = None  # all of the order's from now on; None where the client sent none
+    instructions: Instructions | None = None  # None where the client sent none
+    instructed: frozenset[str] = frozenset()  # those of its fields that the client sent; the others stay as they were
     response_to = CxlRejResponseTo.ORDER_CANCEL_REPLACE_REQUEST
 
 

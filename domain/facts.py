@@ -122,6 +122,7 @@ class ParentReplaceRequested(Fact, frozen=True):
     limit_px: int
     params: dict[str, int | float]
     instructions: Instructions = NONE
+    ord_type: OrdType | None = None  # None: as it was
 
 
 class ParentReplaced(Fact, frozen=True):
@@ -133,6 +134,7 @@ class ParentReplaced(Fact, frozen=True):
     limit_px: int
     params: dict[str, int | float]
     instructions: Instructions = NONE
+    ord_type: OrdType | None = None  # None: as it was
 
 
 class ParentRequestRejected(Fact, frozen=True):
@@ -145,6 +147,14 @@ class ParentRequestRejected(Fact, frozen=True):
     ord_status: OrdStatus
     response_to: CxlRejResponseTo
     reason: CxlRejReason
+    text: str
+
+
+class ParentTriggered(Fact, frozen=True):
+    """A stop that the router held: from here on it is worked as a market or limit order."""
+
+    parent_id: str
+    px: int  # of the trade or quote that triggered it
     text: str
 
 
@@ -230,6 +240,9 @@ class ChildSubmitted(Fact, frozen=True):
     min_qty: int  # MinQty(110), 0: none
     quote_id: str  # QuoteID(117) of the dealer's quote that it takes
     horizon_ns: int  # it is cancelled after resting this long; 0: immediate-or-cancel
+    # DAY or IMMEDIATE_OR_CANCEL by the horizon, but for what the client's own instruction asks: fill or kill, auctions.
+    time_in_force: TimeInForce | None = None
+    instructions: Instructions = NONE  # those that go on to the venue
 
 
 class ChildAcknowledged(Fact, frozen=True):
@@ -451,6 +464,7 @@ AnyFact = (
     | ParentReplaceRequested
     | ParentReplaced
     | ParentRequestRejected
+    | ParentTriggered
     | ParentRestated
     | ParentDone
     | DecisionMade

@@ -95,6 +95,7 @@ class ExecType(StrEnum):
     TRADE_CORRECT = "G"
     TRADE_CANCEL = "H"
     ORDER_STATUS = "I"
+    TRIGGERED = "L"  # from FIX 5.0 on
 
 
 class OrdStatus(StrEnum):
@@ -174,3 +175,4 @@ class Action(StrEnum):
     TAKE = "take"  # immediate-or-cancel against displayed size
     MID_PEG = "mid_peg"  # rest in the dark at the midpoint
     TAKE_QUOTE = "take_quote"  # a dealer's streamed quote
+    AUCTION = "auction"  # into an opening or closing auction, as the client asked

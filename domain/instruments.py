@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from domain.fields import VenueKind
+from domain.fields import TimeInForce, VenueKind
 
 
 class TradingHours(msgspec.Struct, frozen=True):
@@ -47,3 +47,6 @@ class VenueTerms(msgspec.Struct, frozen=True):
     min_qty: int = 1
     fill_prior: float = 0.3  # P(fill) that the router assumes here while it has no model
     symbols: tuple[str, ...] = ()  # empty: all of them
+    auctions: tuple[TimeInForce, ...] = ()  # that it holds: AT_THE_OPENING, AT_THE_CLOSE
+    has_icebergs: bool = False  # takes MaxFloor(111) and refreshes what it shows
+    can_replace: bool = False  # takes OrderCancelReplaceRequest(G)

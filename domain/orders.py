@@ -26,8 +26,9 @@ from domain.facts import (
     ParentReplaceRequested,
     ParentRequestRejected,
     ParentRestated,
+    ParentTriggered,
 )
-from domain.fields import OrdStatus
+from domain.fields import OrdStatus, OrdType
 
 NEW = OrdStatus.NEW
 PENDING_NEW = OrdStatus.PENDING_NEW
@@ -38,6 +39,7 @@ REJECTED = OrdStatus.REJECTED
 EXPIRED = OrdStatus.EXPIRED
 
 FINAL = frozenset({FILLED, CANCELED, REJECTED, EXPIRED})
+STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 
 # Status after a fact. A fill's row gives the status while shares are left; the last share always makes FILLED, except
 # where the order had ended otherwise.
@@ -140,11 +142,13 @@ PARENT_TRANSITIONS: dict[tuple[OrdStatus, type], OrdStatus] = {
     (NEW, ParentReplaceRequested): NEW,
     (NEW, ParentReplaced): NEW,
     (NEW, ParentRestated): NEW,
+    (NEW, ParentTriggered): NEW,
     (NEW, ParentDone): CANCELED,  # or EXPIRED or FILLED: the fact names it
     (PARTIALLY_FILLED, ParentCancelRequested): PARTIALLY_FILLED,
     (PARTIALLY_FILLED, ParentReplaceRequested): PARTIALLY_FILLED,
     (PARTIALLY_FILLED, ParentReplaced): PARTIALLY_FILLED,
     (PARTIALLY_FILLED, ParentRestated): PARTIALLY_FILLED,
+    (PARTIALLY_FILLED, ParentTriggered): PARTIALLY_FILLED,  # a replace made a stop of an order that had fills
     (PARTIALLY_FILLED, ParentDone): CANCELED,
     (FILLED, ParentDone): FILLED,
     (FILLED, ParentReplaced): PARTIALLY_FILLED,  # filled while the replace was pending: the new quantity reopens it
@@ -165,12 +169,14 @@ class ParentOrder:
         "instructions",
         "limit_px",
         "notional_px",
+        "ord_type",
         "order_qty",
         "orig_cl_ord_id",
         "params",
         "pending_cancel_id",
         "pending_replace",
         "status",
+        "triggered",
         "version",
     )
 
@@ -179,11 +185,13 @@ class ParentOrder:
         self.cl_ord_id = accepted.cl_ord_id  # of the last accepted request
         self.orig_cl_ord_id = ""  # the one before, "" while no request was accepted
         self.order_qty = accepted.order_qty
+        self.ord_type = accepted.ord_type
         self.limit_px = accepted.limit_px
         self.params = accepted.params
         self.instructions = accepted.instructions
         self.status = NEW
         self.done = False
+        self.triggered = False  # of a stop
         self.cum_qty = 0
         self.notional_px = 0
         self.pending_cancel_id = ""
@@ -197,6 +205,10 @@ class ParentOrder:
     @property
     def is_open(self) -> bool:
         return not self.done
+
+    @property
+    def awaits_trigger(self) -> bool:
+        return self.ord_type in STOPS and not self.triggered
 
     @property
     def leaves_qty(self) -> int:
@@ -244,7 +256,10 @@ class ParentOrder:
                 self.limit_px = fact.limit_px
                 self.params = fact.params
                 self.instructions = fact.instructions
+                self.ord_type = fact.ord_type or self.ord_type
                 self.status = FILLED if self.cum_qty >= fact.order_qty else PARTIALLY_FILLED if self.cum_qty else NEW
+            case ParentTriggered():
+                self.triggered = True
             case ParentDone():
                 self.done = True
                 self.status = fact.ord_status

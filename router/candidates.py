@@ -16,7 +16,7 @@ from router.policy import ExecutionPolicy
 from router.strategies import Slice
 
 # Bound once: reading a member from its class costs 70 ns, and a decision does it a hundred times.
-POST, IMPROVE, TAKE, MID_PEG, TAKE_QUOTE = Action
+POST, IMPROVE, TAKE, MID_PEG, TAKE_QUOTE, AUCTION = Action
 LIT, DARK, DEALER = VenueKind
 _IMMEDIATE = (TAKE, TAKE_QUOTE)
 

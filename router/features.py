@@ -14,10 +14,10 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.fields import Action, Side
+from domain.fields import Side
 from domain.instruments import Instrument, VenueTerms
 from domain.market import SymbolView
-from router.candidates import MID_PEG, TAKE, TAKE_QUOTE, Candidate
+from router.candidates import IMPROVE, MID_PEG, POST, TAKE, TAKE_QUOTE, Candidate
 from router.statistics import VenueStatistics
 from router.strategies import Slice
 
@@ -53,7 +53,8 @@ FEATURES = (
 )
 FILL_PRIOR = FEATURES.index("fill_prior")
 
-_ONE_HOT = {action: tuple(float(action is other) for other in Action) for action in Action}
+_RANKED = (POST, IMPROVE, TAKE, MID_PEG, TAKE_QUOTE)  # an auction is what the client asked for, not a choice
+_ONE_HOT = {action: tuple(float(action is other) for other in _RANKED) for action in _RANKED}
 DISPLAYED_FILL_PRIOR = 0.95  # of an immediate order against displayed size: it is there unless somebody was faster
 
 

@@ -30,6 +30,7 @@ from domain.facts import (
     ParentReplaceRequested,
     ParentRequestRejected,
     ParentRestated,
+    ParentTriggered,
     VenueDown,
     VenueUp,
 )
@@ -71,6 +72,7 @@ class State:
             ParentReplaceRequested: self._parent_requested,
             ParentReplaced: self._parent_changed,
             ParentRestated: self._parent_changed,
+            ParentTriggered: self._parent_changed,
             ParentRequestRejected: self._parent_request_rejected,
             ParentDone: self._parent_done,
             DecisionMade: self._decision_made,
@@ -117,7 +119,7 @@ class State:
         parent.apply(fact)
         self.parent_by_cl_ord_id[parent.accepted.client, fact.cl_ord_id] = fact.parent_id
 
-    def _parent_changed(self, fact: ParentReplaced | ParentRestated) -> None:
+    def _parent_changed(self, fact: ParentReplaced | ParentRestated | ParentTriggered) -> None:
         self.parents[fact.parent_id].apply(fact)
 
     def _parent_request_rejected(self, fact: ParentRequestRejected) -> None:

@@ -53,6 +53,7 @@ ASSUMED: dict[Action, tuple[float, float, float, float]] = {
     Action.TAKE: (0.90, 0.90, 0.01, 0.0),
     Action.MID_PEG: (0.25, 0.50, 0.01, 0.15),
     Action.TAKE_QUOTE: (0.85, 0.95, 0.10, 0.0),
+    Action.AUCTION: (0.80, 0.90, 0.01, 0.0),
 }
 _UNKNOWN = {action: Outcomes(*assumed) for action, assumed in ASSUMED.items()}
 

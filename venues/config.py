@@ -8,10 +8,11 @@ from typing import Annotated
 
 import msgspec
 
-from domain.fields import VenueKind
+from domain.fields import TimeInForce, VenueKind
 from domain.instruments import VenueTerms
 from domain.prices import PX_SCALE
 
+AUCTIONS = (TimeInForce.AT_THE_OPENING, TimeInForce.AT_THE_CLOSE)
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
@@ -33,6 +34,9 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_qty: Annotated[int, msgspec.Meta(ge=1)] = 1
     fill_prior: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
     symbols: tuple[Name, ...] = ()  # empty: all of them
+    auctions: tuple[TimeInForce, ...] = ()
+    has_icebergs: bool = False
+    can_replace: bool = False
     sender_comp_id: Name = "FAIRLEAD"
     target_comp_id: str = ""
     md_target_comp_id: str = ""
@@ -43,6 +47,8 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _fee_px("maker_fee", self.maker_fee)
         _fee_px("taker_fee", self.taker_fee)
+        if other := [item.value for item in self.auctions if item not in AUCTIONS]:
+            raise ValueError(f"auctions {other[0]!r} is neither '2', opening, nor '7', closing")
         if not self.target_comp_id:
             msgspec.structs.force_setattr(self, "target_comp_id", self.name)
         if not self.md_target_comp_id:
@@ -58,6 +64,9 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             min_qty=self.min_qty,
             fill_prior=self.fill_prior,
             symbols=self.symbols,
+            auctions=self.auctions,
+            has_icebergs=self.has_icebergs,
+            can_replace=self.can_replace,
         )
 
 

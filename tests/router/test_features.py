@@ -113,7 +113,7 @@ def test_a_quote_may_be_as_good_as_the_best_price(side, quote, at_best):
 
 def test_one_action_is_set_and_the_prior_has_its_column():
     for (_, action), row in rows().items():
-        assert [name for name in Action if row[f"action_{name}"]] == [action]
+        assert [name for name in Action if row.get(f"action_{name}")] == [action]
     assert FEATURES[FILL_PRIOR] == "fill_prior"
 
 
