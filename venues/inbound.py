@@ -13,12 +13,16 @@ from domain.facts import (
     ChildCanceled,
     ChildCancelRejected,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
+    ChildReplaced,
+    ChildReplaceRejected,
     ChildStatus,
     ExecutionUnknown,
 )
-from domain.fields import CxlRejReason, ExecType, LastLiquidityInd, OrdRejReason, OrdStatus
+from domain.fields import CxlRejReason, CxlRejResponseTo, ExecType, LastLiquidityInd, OrdRejReason, OrdStatus
 from domain.prices import px_from_text, qty_from_text
 from fix.message import Message
 
@@ -59,18 +63,74 @@ def _acknowledged(message: Message, child_id: str, venue: str, now_ns: int) -> A
 
 
 def _filled(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
-    get = message.get
-    exec_id = get(17)
-    if not exec_id or exec_id == "0":
-        raise _Senseless(f"a fill needs an ExecID(17), got {exec_id!r}")
     return ChildFilled(
         at_ns=now_ns,
         child_id=child_id,
         venue=venue,
-        exec_id=exec_id,
+        exec_id=_exec_id(message, "a fill"),
         last_qty=_above_zero(message, 32, "LastQty", qty_from_text),
         last_px=_above_zero(message, 31, "LastPx", px_from_text),
-        liquidity=LIQUIDITY.get(get(851) or "", LastLiquidityInd.REMOVED),  # not told: reckon with the dearer
+        liquidity=LIQUIDITY.get(message.get(851) or "", LastLiquidityInd.REMOVED),  # not told: reckon with the dearer
+    )
+
+
+def _busted(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    """What the fill was counted with is the router's to know: a bust need not repeat it."""
+    return ChildFillBusted(
+        at_ns=now_ns,
+        child_id=child_id,
+        venue=venue,
+        exec_id=_exec_id(message, "a bust"),
+        exec_ref_id=_exec_ref_id(message, "a bust"),
+        last_qty=_or_zero(message.get(32), qty_from_text),
+        last_px=_or_zero(message.get(31), px_from_text),
+        text=message.get(58) or "",
+    )
+
+
+def _corrected(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    if message.get(32) is not None and _or_zero(message.get(32), qty_from_text, -1) == 0:
+        return _busted(message, child_id, venue, now_ns)  # corrected to nothing
+    return ChildFillCorrected(
+        at_ns=now_ns,
+        child_id=child_id,
+        venue=venue,
+        exec_id=_exec_id(message, "a correction"),
+        exec_ref_id=_exec_ref_id(message, "a correction"),
+        was_qty=0,
+        was_px=0,
+        last_qty=_above_zero(message, 32, "LastQty", qty_from_text),
+        last_px=_above_zero(message, 31, "LastPx", px_from_text),
+        text=message.get(58) or "",
+    )
+
+
+def _replaced(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    """The answer to our request, which then names it by ClOrdID(11), or a change that nobody asked for."""
+    return ChildReplaced(
+        at_ns=now_ns,
+        child_id=child_id,
+        order_qty=_open_qty(message),
+        px=_or_zero(message.get(44), px_from_text),
+        replace_id=(message.get(11) or "") if message.get(41) not in (None, message.get(11)) else "",
+        text=message.get(58) or "",
+    )
+
+
+def _restated(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
+    """A venue changed the order: ExecRestatementReason(378) says why, OrdStatus(39) whether it lives on."""
+    text = message.get(58) or RESTATEMENTS.get(message.get(378) or "", "restated by the venue")
+    ord_status = message.get(39)
+    if ord_status == OrdStatus.CANCELED:
+        return ChildCanceled(at_ns=now_ns, child_id=child_id, text=text)
+    if ord_status in (OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY):
+        return ChildExpired(at_ns=now_ns, child_id=child_id, text=text)
+    return ChildReplaced(
+        at_ns=now_ns,
+        child_id=child_id,
+        order_qty=_open_qty(message),
+        px=_or_zero(message.get(44), px_from_text),
+        text=text,
     )
 
 
@@ -104,8 +164,12 @@ def _status(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact
     return ChildStatus(at_ns=now_ns, child_id=child_id, ord_status=ord_status, cum_qty=cum_qty)
 
 
-def _pending(message: Message, child_id: str, venue: str, now_ns: int) -> None:
-    """The venue got the request; what it makes of it comes in another report."""
+def _noted(message: Message, child_id: str, venue: str, now_ns: int) -> None:
+    """Pending: what the venue makes of a request comes in another report.
+
+    Stopped and suspended: the order is still there, guaranteed a price or set aside in a halt; it may fill and can be
+    cancelled. Calculated: the day's account of an order that has ended.
+    """
 
 
 Reader = Callable[[Message, str, str, int], AnyFact | None]
@@ -119,26 +183,41 @@ READERS: dict[str, Reader] = {
     ExecType.EXPIRED: _expired,
     ExecType.DONE_FOR_DAY: _expired,
     ExecType.ORDER_STATUS: _status,
-    ExecType.PENDING_NEW: _pending,
-    ExecType.PENDING_CANCEL: _pending,
-    ExecType.PENDING_REPLACE: _pending,
+    ExecType.TRADE_CANCEL: _busted,
+    ExecType.TRADE_CORRECT: _corrected,
+    ExecType.REPLACED: _replaced,
+    ExecType.RESTATED: _restated,
+    ExecType.PENDING_NEW: _noted,
+    ExecType.PENDING_CANCEL: _noted,
+    ExecType.PENDING_REPLACE: _noted,
+    ExecType.STOPPED: _noted,
+    ExecType.SUSPENDED: _noted,
+    ExecType.CALCULATED: _noted,
 }
-EXEC_TYPES = {item.value: item for item in ExecType}
+# FIX.4.2 says by ExecTransType(20) what later versions say by ExecType(150), which then repeats OrdStatus(39).
+TRANS_TYPES: dict[str, Reader] = {"1": _busted, "2": _corrected, "3": _status}
+RESTATEMENTS = {
+    "0": "restated by the venue: corporate action",
+    "1": "restated by the venue: renewed",
+    "2": "restated by the venue: verbal change",
+    "3": "restated by the venue: repriced",
+    "4": "restated by the venue: broker option",
+    "5": "restated by the venue: part of the quantity declined",
+    "6": "restated by the venue: trading halt",
+    "7": "restated by the venue: system failure",
+    "8": "restated by the venue: market option",
+}
 LIQUIDITY = {item.value: item for item in LastLiquidityInd}
 ORD_REJ_REASONS = {item.value: item for item in OrdRejReason}
 CXL_REJ_REASONS = {item.value: item for item in CxlRejReason}
 
 
 def _reader(message: Message) -> Reader:
-    # FIX.4.2 says by ExecTransType(20) what later versions say by ExecType(150): 0 new, 3 status.
     trans_type, exec_type = message.get(20) or "0", message.get(150) or ""
-    if trans_type == "3":
-        return _status
-    if trans_type != "0":
-        raise _Senseless(f"ExecTransType(20)={trans_type} is not handled")
-    reader = READERS.get(exec_type)
+    reader = READERS.get(exec_type) if trans_type == "0" else TRANS_TYPES.get(trans_type)
     if reader is None:
-        raise _Senseless(f"ExecType(150)={exec_type} is not {'handled' if exec_type in EXEC_TYPES else 'known'}")
+        said = f"ExecType(150)={exec_type}" if trans_type == "0" else f"ExecTransType(20)={trans_type}"
+        raise _Senseless(f"{said} is not known")
     return reader
 
 
@@ -146,12 +225,11 @@ def _cancel_rejected(message: Message, venue: str, now_ns: int) -> AnyFact:
     child_id = message.get(41)
     if not child_id:
         return _unknown(message, venue, now_ns, "OrderCancelReject without OrigClOrdID(41)")
-    return ChildCancelRejected(
-        at_ns=now_ns,
-        child_id=child_id,
-        reason=CXL_REJ_REASONS.get(message.get(102) or "", CxlRejReason.OTHER),
-        text=message.get(58) or "",
-    )
+    reason, text = CXL_REJ_REASONS.get(message.get(102) or "", CxlRejReason.OTHER), message.get(58) or ""
+    if message.get(434) == CxlRejResponseTo.ORDER_CANCEL_REPLACE_REQUEST:
+        replace_id = message.get(11) or ""
+        return ChildReplaceRejected(at_ns=now_ns, child_id=child_id, replace_id=replace_id, reason=reason, text=text)
+    return ChildCancelRejected(at_ns=now_ns, child_id=child_id, reason=reason, text=text)
 
 
 def _refused(message: Message, venue: str, now_ns: int, refused: Message | None) -> AnyFact:
@@ -162,15 +240,42 @@ def _refused(message: Message, venue: str, now_ns: int, refused: Message | None)
         child_id = (refused.get(11) if refused else None) or message.get(379)
         if child_id:
             return ChildRejected(at_ns=now_ns, child_id=child_id, reason=OrdRejReason.OTHER, text=words)
-    elif msg_type == "F" and refused and refused.get(41):
-        child_id = refused.get(41) or ""
-        return ChildCancelRejected(at_ns=now_ns, child_id=child_id, reason=CxlRejReason.OTHER, text=words)
+    elif msg_type in ("F", "G") and refused and refused.get(41):
+        child_id, reason = refused.get(41) or "", CxlRejReason.OTHER
+        if msg_type == "F":
+            return ChildCancelRejected(at_ns=now_ns, child_id=child_id, reason=reason, text=words)
+        replace_id = refused.get(11) or ""
+        return ChildReplaceRejected(at_ns=now_ns, child_id=child_id, replace_id=replace_id, reason=reason, text=words)
     return _unknown(message, venue, now_ns, words)
 
 
 def _child_id(message: Message) -> str:
-    # The answers to a cancel carry the request's ClOrdID(11) and name the order by OrigClOrdID(41).
+    # The answers to a cancel or replace carry the request's ClOrdID(11) and name the order by OrigClOrdID(41). After a
+    # replace either may be the id of an earlier request: which order that is, only the router knows.
     return message.get(41) or message.get(11) or ""
+
+
+def _exec_id(message: Message, what: str) -> str:
+    exec_id = message.get(17)
+    if not exec_id or exec_id == "0":
+        raise _Senseless(f"{what} needs an ExecID(17), got {exec_id!r}")
+    return exec_id
+
+
+def _exec_ref_id(message: Message, what: str) -> str:
+    exec_ref_id = message.get(19)
+    if not exec_ref_id:
+        raise _Senseless(f"{what} needs an ExecRefID(19)")
+    return exec_ref_id
+
+
+def _open_qty(message: Message) -> int:
+    """The quantity of the order from now on: what is filled and what is left, where OrderQty(38) stays as it was."""
+    parts = [_or_zero(message.get(tag), qty_from_text, -1) for tag in (14, 151)]
+    qty = sum(parts) if min(parts) >= 0 and sum(parts) else _or_zero(message.get(38), qty_from_text)
+    if qty <= 0:
+        raise _Senseless("a changed order needs CumQty(14) and LeavesQty(151), or OrderQty(38)")
+    return qty
 
 
 def _above_zero(message: Message, tag: int, name: str, read: Callable[[str], int]) -> int:
@@ -198,8 +303,8 @@ def _unknown(message: Message, venue: str, now_ns: int, text: str) -> AnyFact:
     )
 
 
-def _or_zero(text: str | None, read: Callable[[str], int]) -> int:
+def _or_zero(text: str | None, read: Callable[[str], int], otherwise: int = 0) -> int:
     try:
-        return read(text) if text else 0
+        return read(text) if text else otherwise
     except ValueError:
-        return 0
+        return otherwise

@@ -10,8 +10,12 @@ from domain.facts import (
     ChildCanceled,
     ChildCancelRejected,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
+    ChildReplaced,
+    ChildReplaceRejected,
     ChildStatus,
     ExecutionUnknown,
 )
@@ -58,7 +62,23 @@ def status(ord_status: OrdStatus, cum_qty: int) -> ChildStatus:
     return ChildStatus(at_ns=AT_NS, child_id="E-1", ord_status=ord_status, cum_qty=cum_qty)
 
 
+def busted(**changes: object) -> ChildFillBusted:
+    fields = {"child_id": "E-1", "venue": "V", "exec_id": "10", "exec_ref_id": "9", "last_qty": 0, "last_px": 0}
+    return ChildFillBusted(at_ns=AT_NS, **fields | changes)
+
+
+def corrected(**changes: object) -> ChildFillCorrected:
+    fields = {"child_id": "E-1", "venue": "V", "exec_id": "10", "exec_ref_id": "9", "was_qty": 0, "was_px": 0}
+    return ChildFillCorrected(at_ns=AT_NS, **fields | {"last_qty": 60, "last_px": 1_002_600} | changes)
+
+
+def replaced(**changes: object) -> ChildReplaced:
+    fields = {"child_id": "E-1", "order_qty": 300, "px": 0, "replace_id": "", "text": ""}
+    return ChildReplaced(at_ns=AT_NS, **fields | changes)
+
+
 REMOVED = LastLiquidityInd.REMOVED
+RESTATED = "restated by the venue"
 UNDERSTOOD: list[tuple[str, AnyFact | None]] = [
     (f"{REPORT} 150=0 39=0", ChildAcknowledged(at_ns=AT_NS, child_id="E-1", venue_order_id="V1")),
     (f"{REPORT} 150=A 39=A", None),
@@ -87,6 +107,39 @@ UNDERSTOOD: list[tuple[str, AnyFact | None]] = [
     (f"{REPORT} 150=I 39=1 14=200", status(OrdStatus.PARTIALLY_FILLED, 200)),
     (f"{REPORT} 20=3 150=1 39=1 14=200", status(OrdStatus.PARTIALLY_FILLED, 200)),
     (f"{REPORT} 37=NONE 150=I 39=8 103=5", status(OrdStatus.REJECTED, 0)),  # the venue never had the order
+    # Busts and corrections; 4.2 says them by ExecTransType(20).
+    (f"{REPORT} 150=H 39=0 17=10 19=9", busted()),
+    (
+        f"{REPORT} 150=H 39=0 17=10 19=9 32=100 31=100.25 58=error",
+        busted(last_qty=100, last_px=1_002_500, text="error"),
+    ),
+    (f"{REPORT} 20=1 150=0 39=0 17=10 19=9", busted()),
+    (f"{REPORT} 150=G 39=1 17=10 19=9 32=60 31=100.26", corrected()),
+    (f"{REPORT} 20=2 150=1 39=1 17=10 19=9 32=60 31=100.26 58=price", corrected(text="price")),
+    (f"{REPORT} 150=G 39=0 17=10 19=9 32=0 31=0", busted()),  # corrected to nothing
+    # Changes of the order: what is left counts, where OrderQty(38) stays as it was.
+    (f"{REPORT} 41=E-1 11=E-R1 150=5 39=0 38=300 14=0 151=300 44=100.25", replaced(replace_id="E-R1", px=1_002_500)),
+    (f"{REPORT} 41=E-R1 11=E-R2 150=5 39=1 38=300 14=100 151=200", replaced(child_id="E-R1", replace_id="E-R2")),
+    (f"{REPORT} 20=0 41=E-1 11=E-R1 150=5 39=5 38=300 14 151", replaced(replace_id="E-R1")),
+    (f"{REPORT} 150=5 39=0 38=300 14=0 151=300", replaced()),  # nobody asked
+    (
+        f"{REPORT} 150=D 39=1 378=5 38=500 14=100 151=200",
+        replaced(text="restated by the venue: part of the quantity declined"),
+    ),
+    (
+        f"{REPORT} 150=D 39=0 378=3 14=0 151=300 44=100.26",
+        replaced(px=1_002_600, text="restated by the venue: repriced"),
+    ),
+    (f"{REPORT} 150=D 39=0 14=0 151=300 58=by~phone", replaced(text="by phone")),
+    (
+        f"{REPORT} 150=D 39=4 378=6",
+        ChildCanceled(at_ns=AT_NS, child_id="E-1", text="restated by the venue: trading halt"),
+    ),
+    (f"{REPORT} 150=D 39=C", ChildExpired(at_ns=AT_NS, child_id="E-1", text=RESTATED)),
+    # Still there, whatever the venue calls it.
+    (f"{REPORT} 150=9 39=9", None),
+    (f"{REPORT} 150=7 39=7", None),
+    (f"{REPORT} 150=B 39=B", None),
 ]
 
 
@@ -108,9 +161,16 @@ SENSELESS = [
     (f"{FILL} 11", unknown("ClOrdID(11) is missing", child_id="")),
     (f"{FILL} 150=Z", unknown("ExecType(150)=Z is not known")),
     (f"{FILL} 150", unknown("ExecType(150)= is not known")),
-    (f"{FILL} 150=H", unknown("ExecType(150)=H is not handled")),
-    (f"{FILL} 150=G", unknown("ExecType(150)=G is not handled")),
-    (f"{FILL} 20=1 150=1", unknown("ExecTransType(20)=1 is not handled")),
+    (f"{FILL} 150=H", unknown("a bust needs an ExecRefID(19)")),
+    (f"{FILL} 150=G", unknown("a correction needs an ExecRefID(19)")),
+    (f"{FILL} 20=1 150=1", unknown("a bust needs an ExecRefID(19)")),
+    (f"{FILL} 150=G 19=8 31", unknown("a fill needs LastPx(31)", last_px=0)),
+    (f"{FILL} 150=H 19=8 17=0", unknown("a bust needs an ExecID(17), got '0'", exec_id="0")),
+    (f"{FILL} 20=7 150=1", unknown("ExecTransType(20)=7 is not known")),
+    (
+        f"{REPORT} 150=5 39=0",
+        unknown("a changed order needs CumQty(14) and LeavesQty(151), or OrderQty(38)", last_qty=0, last_px=0),
+    ),
     (f"{FILL} 150=I 39=Z", unknown("OrdStatus(39)=Z is not known")),
     (f"{FILL} 150=I 14=x", unknown("CumQty(14): quantity 'x' is not a decimal number")),
 ]
@@ -125,15 +185,15 @@ TEXTS = st.text(st.characters(codec="latin-1", exclude_characters="\x01"), min_s
 VALUES = st.one_of(st.sampled_from([item.value for item in ExecType]), st.integers().map(str), TEXTS)
 
 
-@given(st.dictionaries(st.sampled_from([11, 14, 17, 20, 31, 32, 37, 39, 41, 58, 103, 150, 851]), VALUES))
-def test_any_report_becomes_one_fact_unless_it_says_pending(sent: dict[int, str]) -> None:
+@given(st.dictionaries(st.sampled_from([11, 14, 17, 19, 20, 31, 32, 37, 38, 39, 41, 58, 103, 150, 151, 851]), VALUES))
+def test_any_report_becomes_one_fact_unless_it_changes_nothing(sent: dict[int, str]) -> None:
     raw = "8=FIX.4.4\x0135=8\x01" + "".join(f"{tag}={value}\x01" for tag, value in sent.items())
     facts = to_facts(parse(raw.encode("latin-1")), "V", AT_NS)
-    is_pending = sent.get(150) in ("6", "A", "E") and sent.get(20, "0") == "0" and (11 in sent or 41 in sent)
-    assert len(facts) == (0 if is_pending else 1)
+    is_noted = sent.get(150) in tuple("6AE79B") and sent.get(20, "0") == "0" and (11 in sent or 41 in sent)
+    assert len(facts) == (0 if is_noted else 1)
 
 
-@pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4"])
+@pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4", "FIX.5.0SP2"])
 def test_a_fill_as_our_codec_writes_it(version: str) -> None:
     report = ExecutionReport(
         order_id="V1",
@@ -152,12 +212,16 @@ def test_a_fill_as_our_codec_writes_it(version: str) -> None:
     )
     body = encode(report, version)
     sent = parse(b"8=" + version.encode() + b"\x0135=8\x01" + body)
-    liquidity = LastLiquidityInd.ADDED if version == "FIX.4.4" else LastLiquidityInd.REMOVED  # 4.2 has no tag 851
+    liquidity = LastLiquidityInd.REMOVED if version == "FIX.4.2" else LastLiquidityInd.ADDED  # 4.2 has no tag 851
     assert to_facts(sent, "V", AT_NS) == [filled(liquidity=liquidity)]
 
 
 def cancel_rejected(reason: CxlRejReason, text: str) -> ChildCancelRejected:
     return ChildCancelRejected(at_ns=AT_NS, child_id="E-1", reason=reason, text=text)
+
+
+def replace_rejected(reason: CxlRejReason, text: str) -> ChildReplaceRejected:
+    return ChildReplaceRejected(at_ns=AT_NS, child_id="E-1", replace_id="E-R1", reason=reason, text=text)
 
 
 def rejected(text: str) -> ChildRejected:
@@ -170,6 +234,7 @@ def unattributed(text: str, child_id: str = "") -> ExecutionUnknown:
 
 ORDER = message("D", "11=E-1 55=AAPL")
 CANCEL = message("F", "11=E-X1 41=E-1 55=AAPL")
+REPLACE = message("G", "11=E-R1 41=E-1 55=AAPL")
 STATUS = message("H", "11=E-1 55=AAPL")
 BUSY = "58=busy"
 
@@ -180,6 +245,13 @@ BUSY = "58=busy"
         ("9", "11=E-X1 41=E-1 39=2 434=1 102=0 58=filled", None, cancel_rejected(CxlRejReason.TOO_LATE, "filled")),
         ("9", "11=E-X1 41=E-1 39=8 434=1 102=1", None, cancel_rejected(CxlRejReason.UNKNOWN_ORDER, "")),
         ("9", "11=E-X1 41=E-1 39=8 434=1 102=55", None, cancel_rejected(CxlRejReason.OTHER, "")),
+        ("9", "11=E-R1 41=E-1 39=2 434=2 102=0 58=filled", None, replace_rejected(CxlRejReason.TOO_LATE, "filled")),
+        (
+            "3",
+            f"45=4 {BUSY}",
+            REPLACE,
+            replace_rejected(CxlRejReason.OTHER, "Reject(3) of our message 4 (G): busy"),
+        ),
         ("9", "11=E-X1 39=8", None, unattributed("OrderCancelReject without OrigClOrdID(41)", "E-X1")),
         (
             "j",
