@@ -5,19 +5,25 @@ is written before the next input is looked at.
 """
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import cycle
 from typing import cast
 
 from fix.endpoint import Endpoint, Link, Output
+from fix.tls import TlsConfig, client_context, server_context
 
 Address = tuple[str, int]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 MAX_WRITE_BUFFER = 4 * 1024 * 1024  # bytes that a peer may leave unread before it is disconnected
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
+_HANDSHAKE_TIMEOUT_S = 5.0
 
 
 class Carrier:
@@ -34,7 +40,7 @@ class Carrier:
         self._last_ns = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[str, asyncio.Server] = {}
         self._connectors: dict[str, asyncio.Task[None]] = {}
 
     def now_ns(self) -> int:
@@ -61,7 +67,7 @@ class Carrier:
 
     async def close(self) -> None:
         """Stop listening and connecting, flush and close every link; what doesn't close in a second is aborted."""
-        for server in self._servers:
+        for server in self._servers.values():
             server.close()
         connectors = list(self._connectors.values())
         for task in connectors:
@@ -79,38 +85,73 @@ class Carrier:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def listen(self, port: str, address: Address) -> None:
-        server = await self._loop.create_server(lambda: _Connection(self, port), address[0], address[1])
-        self._servers.append(server)
+    async def listen(
+        self, port: str, address: Address, tls: ssl.SSLContext | None = None, allow: Sequence[str] = ()
+    ) -> None:
+        """`allow`: addresses and networks, such as "10.0.0.0/8"; from anywhere else nobody is let in. (): from all."""
+        networks = tuple(ip_network(text) for text in allow)
+        server = await self._loop.create_server(
+            lambda: _Connection(self, port, networks),
+            *address,
+            ssl=tls,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S if tls else None,
+        )
+        self._servers[port] = server
         bound = server.sockets[0].getsockname()
         self.addresses[port] = (bound[0], bound[1])
 
-    def connect(self, port: str, address: Address) -> None:
-        """Connect, now and whenever the connection is lost; what waits for its next try tries at once."""
+    def connect(self, port: str, address: Address | Sequence[Address], tls: TlsConfig | None = None) -> None:
+        """Connect, now and whenever the connection is lost; what waits for its next try tries at once.
+
+        Of several addresses the next one is tried when one fails or is lost.
+        """
         self.stop_connecting(port)
-        self._connectors[port] = self._loop.create_task(self._keep_connected(port, address))
+        addresses = [cast(Address, address)] if isinstance(address[0], str) else [cast(Address, a) for a in address]
+        self._connectors[port] = self._loop.create_task(self._keep_connected(port, addresses, tls))
 
     def stop_connecting(self, port: str) -> None:
         """Make no further connections; one that is there stays."""
         if (task := self._connectors.pop(port, None)) is not None:
             task.cancel()
 
-    async def _keep_connected(self, port: str, address: Address) -> None:
+    def stop_listening(self, port: str) -> None:
+        """Let nobody else in; who is there stays."""
+        if (server := self._servers.pop(port, None)) is not None:
+            server.close()
+            del self.addresses[port]
+
+    async def _keep_connected(self, port: str, addresses: list[Address], tls: TlsConfig | None) -> None:
+        context = client_context(tls) if tls else None
         delay_s = _FIRST_RETRY_S
         for connection in [connection for connection in self._links.values() if connection.port == port]:
             await asyncio.shield(connection.lost)  # an earlier connector's
-        while True:
+        for number, address in enumerate(cycle(addresses), 1):
             started_s = self._loop.time()
-            with suppress(OSError):  # refused, unreachable, timed out: all the same, try again later
-                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                    _, connection = await self._loop.create_connection(lambda: _Connection(self, port), *address)
+            with suppress(OSError):  # refused, unreachable, timed out, no TLS: all the same, try again later
+                name = (tls.server_name or address[0]) if tls else None
+                connection = await self._open(_Connection(self, port), address, context, name)
                 started_s = self._loop.time()
                 await asyncio.shield(connection.lost)
                 if self._loop.time() - started_s > _LAST_RETRY_S:
                     # It lived: a peer that accepts and hangs up at once goes on backing off.
                     delay_s = _FIRST_RETRY_S
             await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, _LAST_RETRY_S)
+            if number % len(addresses) == 0:
+                delay_s = min(delay_s * 2, _LAST_RETRY_S)
+
+    async def _open(
+        self, connection: "_Connection", address: Address, context: ssl.SSLContext | None, server_name: str | None
+    ) -> "_Connection":
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await self._loop.create_connection(
+                    lambda: connection, *address, ssl=context, server_hostname=server_name
+                )
+        except BaseException:
+            # Given up between the connection and its first step, uvloop closes the socket and tells nobody.
+            connection.connection_lost(None)
+            raise
+        return connection
 
     # --- inputs ---
 
@@ -150,22 +191,38 @@ class Carrier:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, carrier: Carrier, port: str) -> None:
+    """`allow`: where it may come from; () for anywhere."""
+
+    def __init__(self, carrier: Carrier, port: str, allow: Networks = ()) -> None:
         self.port = port
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._carrier = carrier
-        self._link = 0
+        self._allow = allow
+        self._link = 0  # the endpoint hears nothing of a connection from where nobody is let in
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
-        self._link = self._carrier.opened(self)
+        if self._allow and not self._is_allowed(transport.get_extra_info("peername")):
+            self.transport.abort()
+        else:
+            self._link = self._carrier.opened(self)
+
+    def _is_allowed(self, peer: tuple[str, int] | None) -> bool:
+        if peer is None:
+            return False  # gone already
+        address = ip_address(peer[0])
+        return any(address in network for network in self._allow)
 
     def data_received(self, data: bytes) -> None:
-        self._carrier.received(self._link, data)
+        if self._link:
+            self._carrier.received(self._link, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.lost.done():
+            return
         self.lost.set_result(None)
-        self._carrier.lost(self._link)
+        if self._link:
+            self._carrier.lost(self._link)
 
     def write(self, data: bytes, max_write_buffer: int) -> None:
         # Asked before this write: one batch of any size may go out, but not on top of what the peer leaves unread.
@@ -178,19 +235,27 @@ class _Connection(asyncio.Protocol):
 async def serve(
     endpoint: Endpoint,
     listeners: Mapping[str, Address],
-    connectors: Mapping[str, Address],
+    connectors: Mapping[str, Address | Sequence[Address]],
     clock: Callable[[], int] = time.time_ns,
     max_write_buffer: int = MAX_WRITE_BUFFER,
+    *,
+    tls: Mapping[str, TlsConfig] | None = None,
+    allow: Mapping[str, Sequence[str]] | None = None,
 ) -> Carrier:
-    """Carry `endpoint` until `Carrier.close`. Port 0 listens on any free port; OSError if a listener can't bind."""
+    """Carry `endpoint` until `Carrier.close`. Port 0 listens on any free port; OSError if a listener can't bind.
+
+    `tls` and `allow` are by port, for those that have any.
+    """
     carrier = Carrier(endpoint, clock, max_write_buffer)
+    tls, allow = tls or {}, allow or {}
     try:
         for port, address in listeners.items():
-            await carrier.listen(port, address)
+            context = server_context(tls[port]) if port in tls else None
+            await carrier.listen(port, address, context, allow.get(port, ()))
     except OSError:
         await carrier.close()
         raise
-    for port, address in connectors.items():
-        carrier.connect(port, address)
+    for port, addresses in connectors.items():
+        carrier.connect(port, addresses, tls.get(port))
     carrier.perform(Output())
     return carrier

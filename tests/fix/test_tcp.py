@@ -1,13 +1,16 @@
 """The shell over real sockets: links, order of bytes, timers, reconnecting, slow consumers, clean close."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from fix.endpoint import Link, Output
 from fix.tcp import Address, Carrier, serve
+from fix.tls import TlsConfig, client_context, server_context
 
 TIMEOUT_S = 5
 LOOPBACK = ("127.0.0.1", 0)
@@ -58,6 +61,18 @@ class Echo:
             while [event for event, _, _ in self.seen].count(what) < count:
                 self.changed.clear()
                 await self.changed.wait()
+
+
+class Quiet(Echo):
+    """Says nothing of its own accord: two that answer each other would never end."""
+
+    def connected(self, link: Link, port: str, now_ns: int) -> Output:
+        self._note("connected", link, port, now_ns)
+        return Output()
+
+    def receive(self, link: Link, data: bytes, now_ns: int) -> Output:
+        self._note("received", link, data.decode(), now_ns)
+        return Output()
 
 
 @asynccontextmanager
@@ -166,3 +181,113 @@ async def test_a_port_that_is_taken() -> None:
 async def test_listens_only_where_it_was_told() -> None:
     async with carried(Echo()) as carrier:
         assert carrier.addresses["ems"][0] == "127.0.0.1"
+
+
+# --- TLS, addresses, who is let in ---
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, and certificates of its own for two servers and a client: NAME.pem and NAME.key."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority")
+    for name in ("fix.example", "other.example", "client.example"):
+        (folder / "ext").write_text(f"subjectAltName=DNS:{name}")
+        openssl("req", "-new", *new_key, "-keyout", f"{name}.key", "-out", "request", "-subj", f"/CN={name}")
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "ext")
+        openssl("x509", "-req", "-in", "request", *signed, "-out", f"{name}.pem")
+    return folder
+
+
+def tls(folder: Path, name: str = "", server_name: str = "", authorities: bool = True) -> TlsConfig:
+    return TlsConfig(
+        certificate=str(folder / f"{name}.pem") if name else "",
+        key=str(folder / f"{name}.key") if name else "",
+        authorities=str(folder / "ca.pem") if authorities else "",
+        server_name=server_name,
+    )
+
+
+async def test_mutual_tls(certificates: Path) -> None:
+    acceptor, initiator = Quiet(), Quiet()
+    async with carried(acceptor, tls={"ems": tls(certificates, "fix.example")}) as carrier:
+        config = tls(certificates, "client.example", "fix.example")
+        async with carried(initiator, {"venue": carrier.addresses["ems"]}, tls={"venue": config}) as connector:
+            await initiator.until("connected")
+            connector.perform(Output([(1, b"over TLS")]))
+            await acceptor.until("received")
+    assert ("received", 1, "over TLS") in acceptor.seen
+
+
+@pytest.mark.parametrize(
+    ("client", "server_name", "authorities"),
+    [("", "fix.example", True), ("client.example", "else.example", True), ("client.example", "fix.example", False)],
+    ids=["no certificate of the client's", "another server", "an authority that nobody knows"],
+)
+async def test_tls_that_comes_to_nothing(certificates: Path, client: str, server_name: str, authorities: bool) -> None:
+    acceptor, initiator = Quiet(), Quiet()
+    async with carried(acceptor, tls={"ems": tls(certificates, "fix.example")}) as carrier:
+        config = tls(certificates, client, server_name, authorities)
+        async with carried(initiator, {"venue": carrier.addresses["ems"]}, tls={"venue": config}):
+            reader, writer = await asyncio.open_connection(*carrier.addresses["ems"])
+            writer.write(b"8=FIX.4.4|9=5|35=A|")  # and a peer without TLS
+            with suppress(ConnectionResetError):
+                await reader.read()
+            writer.close()
+            assert "received" not in [what for what, _, _ in acceptor.seen + initiator.seen]
+
+
+async def test_a_listener_has_a_certificate_for_each_name(certificates: Path) -> None:
+    names = ("fix.example", "other.example")
+    server = server_context(tls(certificates, names[0], authorities=False), {names[1]: tls(certificates, names[1])})
+    carrier = await serve(Echo(), {}, {})
+    await carrier.listen("ems", LOOPBACK, server)
+    for name in names:
+        context = client_context(tls(certificates, "client.example"))
+        address = carrier.addresses["ems"]
+        reader, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=name)
+        assert await reader.readexactly(6) == b"hello "
+        assert writer.get_extra_info("peercert")["subjectAltName"] == (("DNS", name),)
+        writer.close()
+    await carrier.close()
+
+
+async def test_addresses_are_tried_in_turn() -> None:
+    first, second, initiator = Quiet(), Quiet(), Quiet()
+    async with carried(first) as nowhere:
+        address = nowhere.addresses["ems"]
+    async with carried(second) as carrier, carried(initiator, {"venue": [address, carrier.addresses["ems"]]}):
+        await second.until("connected")
+    assert first.seen == []
+
+
+@pytest.mark.parametrize(("allow", "let_in"), [(["127.0.0.0/8"], True), (["10.0.0.0/8", "::1"], False), ([], True)])
+async def test_only_who_is_on_the_list_is_let_in(allow: list[str], let_in: bool) -> None:
+    endpoint = Echo()
+    async with carried(endpoint, allow={"ems": allow}) as carrier, asyncio.timeout(TIMEOUT_S):
+        reader, writer = await asyncio.open_connection(*carrier.addresses["ems"])
+        try:
+            assert await reader.read(6) == (b"hello " if let_in else b"")
+        except ConnectionResetError:
+            assert not let_in
+        writer.close()
+    assert bool(endpoint.seen) is let_in
+
+
+async def test_a_port_can_be_closed_while_its_links_go_on() -> None:
+    endpoint = Echo()
+    async with carried(endpoint) as carrier, asyncio.timeout(TIMEOUT_S):
+        address = carrier.addresses["ems"]
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.readexactly(6) == b"hello "
+        carrier.stop_listening("ems")
+        with pytest.raises(OSError):
+            await asyncio.open_connection(*address)
+        writer.write(b"one")
+        assert await reader.readexactly(5) == b"<one>"
+        writer.close()
