@@ -101,7 +101,7 @@ def in_turn(core: Core, message: Message, now_ns: int) -> None:
         text = f"MsgType(35)={msg_type} is not defined in {core.config.begin_string}"
         fault = FieldError(35, msg_type, SessionRejectReason.INVALID_MSG_TYPE, text, ref_tag="")
         core.reject_field(message, fault, now_ns)
-    elif core.throttle is not None and not core.throttle.has_room(now_ns):
+    elif core.throttle is not None and core.throttle.is_exceeded:
         _refuse_excess(core, message, now_ns)
     else:
         core.events.append(Received(message))
@@ -115,9 +115,7 @@ def _is_known(core: Core, message: Message) -> bool:
 
 def _refuse_excess(core: Core, message: Message, now_ns: int) -> None:
     text = f"more than {core.config.max_messages_per_s} messages in a second"
-    if core.config.on_excess == "disconnect":
-        core.fail(text, now_ns)
-    elif core.config.begin_string in _WITHOUT_BUSINESS_REJECT:
+    if core.config.begin_string in _WITHOUT_BUSINESS_REJECT:
         core.reject(message, SessionRejectReason.OTHER, 0, text, now_ns)
     else:
         reason = BusinessRejectReason.THROTTLE_LIMIT_EXCEEDED

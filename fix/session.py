@@ -115,6 +115,9 @@ class Session(Core):
                 break
             if self.throttle is not None:
                 self.throttle.count(now_ns)
+                if self.throttle.is_exceeded and self.config.on_excess == "disconnect":
+                    self.fail(f"more than {self.config.max_messages_per_s} messages in a second", now_ns)
+                    break
             on_message(self, self._parse(raw), now_ns)
         return self.events.popleft() if self.events else None
 

@@ -14,6 +14,11 @@ class Throttle:
     def has_room(self, now_ns: int) -> bool:
         return self._count < self._limit or now_ns >= self._opened_ns + NS_PER_S
 
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether the last one was one too many."""
+        return self._count > self._limit
+
     def count(self, now_ns: int) -> None:
         if now_ns >= self._opened_ns + NS_PER_S:
             self._opened_ns = now_ns

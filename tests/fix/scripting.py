@@ -13,6 +13,8 @@
     >garbled 35=0|34=2             the same with a wrong CheckSum(10)
     >bytes text                    raw bytes, with | for SOH
     send A1                        the user sends OrderStatusRequest(H) with this ClOrdID(11)
+    send! A1                       the same, which the session refuses
+    hold, release                  nothing of what is to be sent is taken; and again
     logout text                    the user asks for a logout
     < 35=0|34=2|112=HELLO          the next message to the peer: all fields but 8, 9, 10, 49, 52, 56, in order
     ! Received D                   the next event, with MsgType(35) or text
@@ -27,13 +29,29 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from domain.fields import Side
+from fix.credentials import Credential, hash_password
 from fix.dictionary import FIXT, SUPPORTED
+from fix.errors import LocalProtocolError
 from fix.framing import frame
 from fix.message import parse
 from fix.messages import OrderStatusRequest
-from fix.session import Disconnect, Event, Garbled, LoggedOut, Received, Refusing, Rejected, Session, SessionConfig
+from fix.schedule import Schedule
+from fix.session import (
+    Disconnect,
+    Event,
+    Garbled,
+    LoggedOut,
+    Outgoing,
+    PasswordChanged,
+    Received,
+    Refusing,
+    Rejected,
+    Session,
+    SessionConfig,
+)
 from fix.store import MemoryStore
 from fix.validation import FULL, Validation
 from fix.values import NS_PER_S, write_timestamp
@@ -69,6 +87,7 @@ class Script:
             self._settings["default_appl_ver_id"] = begin_string
         self._byte_by_byte = byte_by_byte
         self._now_ns = START_NS
+        self._holds = False  # nothing of what is to be sent is taken
         self._store = MemoryStore()
         self._session: Session | None = None
         self._sent: list[str] = []
@@ -126,6 +145,13 @@ class Script:
                 )
             case "send":
                 self.session.send(OrderStatusRequest(cl_ord_id=rest, symbol="X", side=Side.BUY), self._now_ns)
+            case "send!":
+                with pytest.raises(LocalProtocolError):
+                    self._line("send", rest)
+            case "hold":
+                self._holds = True
+            case "release":
+                self._holds = False
             case "logout":
                 self.session.logout(rest, self._now_ns)
             case _:
@@ -133,6 +159,15 @@ class Script:
         self._collect()
 
     def _configure(self, settings: dict[str, str]) -> None:
+        if (text := settings.pop("credential", "")) != "":
+            username, password = text.split(":")
+            self._settings["credentials"] = [Credential(username, hash_password(password, b"some salt or other"))]
+        for name in ("schedule", "reset_at"):
+            if (text := settings.pop(name, "")) != "":
+                times, zone = text.split("@")
+                start, _, end = (f"{time}:00" for time in times.partition("-"))
+                when = {"start": start, "end": end} if name == "schedule" else {"reset_at": start}
+                self._settings["schedule"] = msgspec.convert({**when, "zone": zone}, Schedule)
         if settings.pop("validation", "") == "full":
             rules = {name: value == "true" for name, value in settings.items() if name in Validation.__struct_fields__}
             self._settings["validation"] = msgspec.structs.replace(FULL, **rules)
@@ -169,7 +204,7 @@ class Script:
         text = text.replace("ORDER", f"11=ID|21=3|55=INTC|54=1|38=100|40=1|{transact_time}")
         given = dict(field.partition("=")[::2] for field in text.split("|"))
         defaults = {"49": "THEM", "56": "US", "52": write_timestamp(self._now_ns)}
-        if given["35"] == "A" and self._settings["begin_string"] == FIXT:
+        if given["35"] == "A" and "1137" not in given and self._settings["begin_string"] == FIXT:
             text += "|1137=9"
         fields = [field for field in text.split("|") if not field.startswith("8=") and not field.endswith("=NONE")]
         fields[1:1] = [f"{tag}={value}" for tag, value in defaults.items() if tag not in given]
@@ -193,7 +228,10 @@ class Script:
         while (event := self.session.next_event(self._now_ns)) is not None:
             if not isinstance(event, Refusing):  # the Reject(3) says it
                 self._events.append(_event_text(event))
-        for outgoing in self.session.take_outbox():
+        outbox: list[Outgoing] = []
+        while not self._holds and (more := self.session.take_outbox()):
+            outbox += more
+        for outgoing in outbox:
             message = parse(outgoing.raw)
             fields = zip(message.tags, message.values, strict=True)
             self._sent.append("|".join(f"{tag}={value}" for tag, value in fields if tag not in _NOT_COMPARED))
@@ -212,6 +250,8 @@ def _event_text(event: Event) -> str:
             return f"{name} {ref_seq_num} {text}".strip()
         case Garbled(text):
             return f"{name} {re.sub('[0-9]{3}', 'NNN', text)}"  # the versions' checksums differ
+        case PasswordChanged(username):
+            return f"{name} {username}"
         case LoggedOut(text) | Disconnect(text):
             return f"{name} {text}"
     return name
