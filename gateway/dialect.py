@@ -44,3 +44,4 @@ DIALECTS: dict[str, Dialect] = {
         replaced=OrdStatus.NEW,  # FIX 4.3 dropped Replaced: the status says what the order is, not what happened to it
     ),
 }
+DIALECTS["FIXT.1.1"] = DIALECTS["FIX.4.4"]  # FIX.5.0 SP2 says it as 4.4 does, over another session layer
