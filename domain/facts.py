@@ -268,6 +268,15 @@ class ChildFilled(Fact, frozen=True):
     mid2_px: int = 0
 
 
+class MarkoutMeasured(Fact, frozen=True):
+    """Where the mid of the symbol was `after_ns` after a fill; `mid2_px` is twice that, 0 where nobody could say."""
+
+    child_id: str
+    exec_id: str
+    after_ns: int
+    mid2_px: int
+
+
 class ChildFillBusted(Fact, frozen=True):
     """The venue took a fill back (ExecType(150)=H): it counts no more. Counted once by (venue, exec_id)."""
 
@@ -472,6 +481,7 @@ AnyFact = (
     | ChildAcknowledged
     | ChildRejected
     | ChildFilled
+    | MarkoutMeasured
     | ChildFillBusted
     | ChildFillCorrected
     | ChildReplaceRequested

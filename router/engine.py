@@ -261,10 +261,14 @@ class Engine:
     # --- time, venues, operator ---
 
     def timer(self, now_ns: int) -> Iterator[AnyFact]:
-        return self.working.timer(now_ns)
+        yield from self.state.markouts.measure(self.market, now_ns)
+        yield from self.working.timer(now_ns)
 
     def next_timer_ns(self) -> int | None:
-        return self.working.next_timer_ns()
+        working_ns, markout_ns = self.working.next_timer_ns(), self.state.markouts.next_ns()
+        if working_ns is None or markout_ns is None:
+            return markout_ns if working_ns is None else working_ns
+        return min(working_ns, markout_ns)
 
     def venue_up(self, venue: str, now_ns: int) -> Iterator[AnyFact]:
         yield VenueUp(at_ns=now_ns, venue=venue)

@@ -22,6 +22,7 @@ from domain.facts import (
     EpochStarted,
     KillSwitchReleased,
     KillSwitchSet,
+    MarkoutMeasured,
     ParentAccepted,
     ParentCancelRequested,
     ParentDone,
@@ -38,6 +39,7 @@ from domain.orders import ChildOrder, ParentOrder
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
 from risk.rate import MessageRate
+from router.markouts import DueMarkouts
 from router.statistics import VenueStatistics
 
 
@@ -58,6 +60,7 @@ class State:
         self.rate = MessageRate()
         self.kill_switch = KillSwitch()
         self.statistics = VenueStatistics()
+        self.markouts = DueMarkouts()
         self.parent_count = 0
         self.child_count = 0
         self.cancel_count = 0
@@ -83,6 +86,7 @@ class State:
             ChildUncertain: self._child_changed,
             ChildStatus: self._child_changed,
             ChildFilled: self._child_filled,
+            MarkoutMeasured: self._markout_measured,
             ChildCanceled: self._child_ended,
             ChildExpired: self._child_ended,
             ChildRejected: self._child_ended,
@@ -163,8 +167,14 @@ class State:
         order = child.submitted
         self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px)
         self.statistics.apply_filled(child, fact)
+        self.markouts.apply_filled(order, fact)
         if not child.is_open:
             self._forget_open(child)
+
+    def _markout_measured(self, fact: MarkoutMeasured) -> None:
+        filled = self.markouts.apply_measured(fact)
+        if filled is not None:
+            self.statistics.apply_markout(filled.order, filled.fill, fact)
 
     def _child_ended(self, fact: ChildCanceled | ChildExpired | ChildRejected) -> None:
         child = self.children[fact.child_id]

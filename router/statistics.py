@@ -4,18 +4,17 @@ Everything comes from facts, so a recovery has the same numbers. An order that w
 about whether it would have filled (it is right-censored), so it doesn't count as a miss, nor its fill as a hit.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 
-from domain.facts import ChildCanceled, ChildExpired, ChildFilled, ChildRejected, ChildSubmitted
+from domain.facts import ChildCanceled, ChildExpired, ChildFilled, ChildRejected, ChildSubmitted, MarkoutMeasured
 from domain.fields import Action, OrdStatus, Side
 from domain.orders import ChildOrder
+from router.markouts import markout_bps
 
 PRIOR_COUNT = 5  # what is assumed counts like this many observed outcomes
 MARKOUT_PRIOR_COUNT = 50  # a single markout is mostly noise: some bps around a mean of some tenths
 MEMORY = 72  # each further outcome weighs 1/72: half of the weight lies on the last 50
-MARKOUT_NS = 1_000_000_000  # a fill is marked out against the mid of our first fill in the symbol this much later,
-MARKOUT_MAX_NS = 60_000_000_000  # if that came soon enough to have anything to do with it
-_MARKOUTS = 64  # fills of a symbol that wait for their markout; beyond, the oldest are dropped
+MARKOUT_NS = 1_000_000_000  # the markout that is averaged: later ones are noisier than recent outcomes can smooth
 
 
 class Outcomes:
@@ -64,7 +63,6 @@ class VenueStatistics:
     def __init__(self) -> None:
         self._outcomes: dict[tuple[str, Action], Outcomes] = {}
         self._resting_qty: defaultdict[tuple[str, str, int], int] = defaultdict(int)
-        self._unmarked: dict[str, deque[tuple[ChildSubmitted, ChildFilled]]] = {}  # by symbol, the oldest first
 
     def of(self, venue: str, action: Action) -> Outcomes:
         """For reading: what is assumed of the action where nothing was observed yet."""
@@ -81,7 +79,6 @@ class VenueStatistics:
     def apply_filled(self, child: ChildOrder, fact: ChildFilled) -> None:
         """To be called after `child.apply(fact)`."""
         order = child.submitted
-        self._mark_out(order, fact)
         left_before = order.order_qty - (child.cum_qty - fact.last_qty)
         completes = child.ord_status is OrdStatus.FILLED and left_before > 0
         if order.horizon_ns and (child.is_open or completes):
@@ -100,24 +97,16 @@ class VenueStatistics:
         if rejected or not order.horizon_ns or child.cancel_reason == "horizon":
             self._observed(order).apply_order(min(child.cum_qty / order.order_qty, 1.0), rejected=rejected)
 
+    def apply_markout(self, order: ChildSubmitted, fill: ChildFilled, fact: MarkoutMeasured) -> None:
+        if fact.after_ns == MARKOUT_NS and fact.mid2_px:
+            self._observed(order).apply_markout(markout_bps(order, fill, fact.mid2_px))
+
     def _observed(self, order: ChildSubmitted) -> Outcomes:
         key = (order.venue, order.action)
         outcomes = self._outcomes.get(key)
         if outcomes is None:
             outcomes = self._outcomes[key] = Outcomes(*ASSUMED[order.action])
         return outcomes
-
-    def _mark_out(self, order: ChildSubmitted, fact: ChildFilled) -> None:
-        """The mid of this fill marks out the earlier fills of the symbol that are old enough."""
-        if not fact.mid2_px:
-            return
-        unmarked = self._unmarked.setdefault(order.symbol, deque(maxlen=_MARKOUTS))
-        while unmarked and fact.at_ns - unmarked[0][1].at_ns >= MARKOUT_NS:
-            earlier, fill = unmarked.popleft()
-            if fact.at_ns - fill.at_ns <= MARKOUT_MAX_NS:
-                moved_bps = (fill.mid2_px - fact.mid2_px) / fill.mid2_px * 1e4
-                self._observed(earlier).apply_markout(earlier.side.sign * moved_bps)
-        unmarked.append((order, fact))
 
 
 def _step(count: int, prior_count: int = PRIOR_COUNT) -> float:

@@ -2,12 +2,18 @@
 
 import pytest
 
-from domain.facts import ChildCanceled, ChildCancelRequested, ChildFilled, ChildRejected, ChildSubmitted
+from domain.facts import (
+    ChildCanceled,
+    ChildCancelRequested,
+    ChildFilled,
+    ChildRejected,
+    ChildSubmitted,
+    MarkoutMeasured,
+)
 from domain.fields import Action, LastLiquidityInd, OrdRejReason, Side
 from domain.orders import ChildOrder
 from router.statistics import (
     ASSUMED,
-    MARKOUT_MAX_NS,
     MARKOUT_NS,
     MARKOUT_PRIOR_COUNT,
     MEMORY,
@@ -40,6 +46,16 @@ class Desk:
         )  # fmt: skip
         child.apply(fact)
         self.statistics.apply_filled(child, fact)
+
+    def mark_out(self, child, mid2_px, later_mid2_px, after_ns=MARKOUT_NS):
+        fill = ChildFilled(
+            at_ns=0, child_id=child.child_id, venue="", exec_id="E", last_qty=1, last_px=1,
+            liquidity=LastLiquidityInd.ADDED, mid2_px=mid2_px,
+        )  # fmt: skip
+        measured = MarkoutMeasured(
+            at_ns=after_ns, child_id=child.child_id, exec_id="E", after_ns=after_ns, mid2_px=later_mid2_px
+        )
+        self.statistics.apply_markout(child.submitted, fill, measured)
 
     def cancel(self, child, reason):
         if reason:
@@ -141,19 +157,16 @@ MARKOUTS = [
     # side, mid at the fill, mid later, after, markout
     (Side.BUY, 2_000_000, 1_999_800, MARKOUT_NS, 1.0),
     (Side.SELL, 2_000_000, 1_999_800, MARKOUT_NS, -1.0),
-    (Side.BUY, 2_000_000, 2_000_200, MARKOUT_MAX_NS, -1.0),
-    (Side.BUY, 2_000_000, 1_999_800, MARKOUT_NS - 1, None),
-    (Side.BUY, 2_000_000, 1_999_800, MARKOUT_MAX_NS + 1, None),
-    (Side.BUY, 0, 1_999_800, MARKOUT_NS, None),
-    (Side.BUY, 2_000_000, 0, MARKOUT_NS, None),
+    (Side.BUY, 2_000_000, 2_000_200, MARKOUT_NS, -1.0),
+    (Side.BUY, 2_000_000, 1_999_800, 10 * MARKOUT_NS, None),  # another horizon
+    (Side.BUY, 2_000_000, 0, MARKOUT_NS, None),  # nobody could say
 ]
 
 
 @pytest.mark.parametrize(("side", "mid2_px", "later_mid2_px", "after_ns", "markout_bps"), MARKOUTS)
-def test_a_fill_is_marked_out_against_the_mid_of_a_later_one(side, mid2_px, later_mid2_px, after_ns, markout_bps):
+def test_a_fill_is_marked_out_against_the_mid_later(side, mid2_px, later_mid2_px, after_ns, markout_bps):
     desk = Desk()
-    desk.fill(desk.submit(side=side), 100, MARKOUT_MAX_NS, mid2_px)
-    desk.fill(desk.submit(venue="LIT2"), 100, MARKOUT_MAX_NS + after_ns, later_mid2_px)
+    desk.mark_out(desk.submit(side=side), mid2_px, later_mid2_px, after_ns)
     found = desk.statistics.of("LIT1", Action.POST).markout_bps
     assert found == pytest.approx(
         MARKOUT_BPS if markout_bps is None else after_one(MARKOUT_BPS, markout_bps, MARKOUT_PRIOR_COUNT)
@@ -163,8 +176,8 @@ def test_a_fill_is_marked_out_against_the_mid_of_a_later_one(side, mid2_px, late
 
 def test_markouts_are_averaged():
     desk = Desk()
-    for number, mid2_px in enumerate((2_000_000, 1_999_800, 1_999_800)):
-        desk.fill(desk.submit(), 100, number * MARKOUT_NS, mid2_px)
+    for later_mid2_px in (1_999_800, 2_000_000):
+        desk.mark_out(desk.submit(), 2_000_000, later_mid2_px)
     first = after_one(MARKOUT_BPS, 1.0, MARKOUT_PRIOR_COUNT)
     expected = first + (0.0 - first) / (MARKOUT_PRIOR_COUNT + 2)
     assert desk.statistics.of("LIT1", Action.POST).markout_bps == pytest.approx(expected)
