@@ -35,6 +35,13 @@ class EpochStarted(Fact, frozen=True):
     version: str  # of the software that wrote it
 
 
+class Started(Fact, frozen=True):
+    """A process began to write here. `config` is what its decisions depend on, as JSON: a replay compares with it."""
+
+    version: str
+    config: str
+
+
 class MessageReceived(Fact, frozen=True):
     """A FIX message as it came in, after the session accepted it. Passwords are masked."""
 
@@ -160,6 +167,13 @@ class ParentTriggered(Fact, frozen=True):
 
 class ParentRestated(Fact, frozen=True):
     """The client is told of a change that it did not ask for and that leaves the order open (held, resumed)."""
+
+    parent_id: str
+    text: str
+
+
+class ParentEnding(Fact, frozen=True):
+    """We end the parent unasked as soon as it is known what its children did; until then nothing new is sent."""
 
     parent_id: str
     text: str
@@ -381,6 +395,74 @@ class ChildRiskRejected(Fact, frozen=True):
     text: str
 
 
+# --- inputs that bring no message, so that a replay of the decisions knows of them ---
+
+
+class TimerFired(Fact, frozen=True):
+    """The router looked at what was due at this time."""
+
+
+class VenueUnsure(Fact, frozen=True):
+    """A venue asked for a resend of what is never sent twice: what it has of our latest orders is not known."""
+
+    venue: str
+
+
+class MarketDataDown(Fact, frozen=True):
+    """What the venue showed is no longer there. Only written where market data is recorded."""
+
+    venue: str
+
+
+class ClientUp(Fact, frozen=True):
+    client: str
+
+
+class ClientDown(Fact, frozen=True):
+    """A client's session is gone; what becomes of its orders is the client's own setting."""
+
+    client: str
+    text: str
+
+
+class ShutdownBegan(Fact, frozen=True):
+    """No new orders or children from here on. `cancel_parents`: the clients' orders end too, now or after a restart."""
+
+    cancel_parents: bool
+
+
+class ShutdownEnded(Fact, frozen=True):
+    """The process stopped as it was asked to, after waiting for its children."""
+
+    cancel_parents: bool
+
+
+# --- the journal itself ---
+
+
+class OrdersPaused(Fact, frozen=True):
+    """No new orders or children until OrdersResumed, because the journal can hardly be written. Cancels go on."""
+
+    text: str
+
+
+class OrdersResumed(Fact, frozen=True):
+    text: str
+
+
+class OrdersRetired(Fact, frozen=True):
+    """Parents that are done, and all that belongs to them, leave the memory; the journal still has them."""
+
+    parent_ids: list[str]
+
+
+class SnapshotTaken(Fact, frozen=True):
+    """The state before the first batch of `segment` is in a snapshot; every replay must arrive at `state_hash`."""
+
+    segment: int
+    state_hash: str
+
+
 # --- the world around ---
 
 
@@ -462,6 +544,7 @@ class LatencyMeasured(Fact, frozen=True):
 
 AnyFact = (
     EpochStarted
+    | Started
     | MessageReceived
     | MessageSent
     | SessionAdvanced
@@ -475,6 +558,7 @@ AnyFact = (
     | ParentRequestRejected
     | ParentTriggered
     | ParentRestated
+    | ParentEnding
     | ParentDone
     | DecisionMade
     | ChildSubmitted
@@ -494,6 +578,17 @@ AnyFact = (
     | ChildUncertain
     | ChildStatus
     | ChildRiskRejected
+    | TimerFired
+    | VenueUnsure
+    | MarketDataDown
+    | ClientUp
+    | ClientDown
+    | ShutdownBegan
+    | ShutdownEnded
+    | OrdersPaused
+    | OrdersResumed
+    | OrdersRetired
+    | SnapshotTaken
     | VenueUp
     | VenueDown
     | TradingStatusChanged

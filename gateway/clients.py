@@ -4,7 +4,7 @@ What a client may use is data. Its config says which accounts, order types and t
 which tags it names a strategy and its parameters; everything else in an order is refused with a reason.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -28,6 +28,8 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_account: str = ""  # of an order without Account(1); "" where the client has to send it
     heart_bt_int: Annotated[int, msgspec.Meta(ge=1)] = 30  # seconds
     reset_on_logon: bool = False
+    on_disconnect: Literal["work", "cancel"] = "work"
+    disconnect_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # before its orders are canceled, if they are
     strategy_tag: Tag = 847  # TargetStrategy
     parameter_tags: dict[Name, Tag] = {}
     # TargetStrategy(847) is an int in FIX 4.4, and 1000 upwards is for the two sides to agree on. A value that is not

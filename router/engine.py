@@ -4,7 +4,7 @@ Every public method is a generator. The caller applies each fact before it asks 
 answer sees the earlier part. Time is an argument; the timers are data, rebuilt from the state after a restart.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 
 import msgspec
 
@@ -19,15 +19,22 @@ from domain.facts import (
     ChildRejected,
     ChildStatus,
     ChildUncertain,
+    ClientUp,
     ExecutionUnknown,
     KillSwitchReleased,
     KillSwitchSet,
+    OrdersPaused,
+    OrdersResumed,
     ParentAccepted,
     ParentCancelRequested,
+    ParentEnding,
     ParentRejected,
     ParentReplaceRequested,
     ParentRestated,
+    ShutdownBegan,
+    ShutdownEnded,
     VenueDown,
+    VenueUnsure,
     VenueUp,
 )
 from domain.fields import CxlRejReason, OrdRejReason, OrdStatus
@@ -37,6 +44,7 @@ from risk.checks import check_parent, check_replace
 from router import strategies
 from router.routing import Routing
 from router.state import State
+from router.upkeep import Keep, Upkeep
 from router.working import RETRY_NS, Working, request_rejected
 
 ChildReport = (
@@ -52,13 +60,21 @@ ChildReport = (
 
 
 class Engine:
-    """The decisions of the router over one `State` and one `MarketView`."""
+    """The decisions of the router over one `State` and one `MarketView`; `grace_ns` and `keep` as in `Upkeep`."""
 
-    def __init__(self, state: State, market: MarketView, routing: Routing) -> None:
+    def __init__(
+        self,
+        state: State,
+        market: MarketView,
+        routing: Routing,
+        grace_ns: Mapping[str, int] | None = None,
+        keep: Keep | None = None,
+    ) -> None:
         self.state = state
         self.market = market
         self.routing = routing
         self.working = Working(state, market, routing)
+        self.upkeep = Upkeep(state, self.working, grace_ns or {}, keep or Keep())
 
     # --- client commands ---
 
@@ -72,6 +88,8 @@ class Engine:
             reason, text = command.reject
         elif self.working.is_held:
             reason, text = OrdRejReason.BROKER_OPTION, "shutting down: no new orders"
+        elif state.paused:
+            reason, text = OrdRejReason.BROKER_OPTION, f"no new orders for now: {state.paused}"
         else:
             reject = check_parent(
                 command,
@@ -81,7 +99,7 @@ class Engine:
                 limits=self.routing.limits,
                 exposure=state.exposure,
                 kill_switch=state.kill_switch,
-                duplicate=(command.client, command.cl_ord_id) in state.parent_by_cl_ord_id,
+                duplicate=state.is_used(command.client, command.cl_ord_id),
             )
             if reject is not None:
                 reason, text, limit = reject.reason, reject.text, reject.limit
@@ -140,6 +158,8 @@ class Engine:
         if parent is None:
             return
         accepted, text, params = parent.accepted, command.reject, parent.params
+        if not text and self.state.paused:
+            text = f"no new orders for now: {self.state.paused}"
         if not text:
             text = _changes_identity(command, parent)
         if not text:
@@ -183,7 +203,7 @@ class Engine:
         parent = state.parents.get(parent_id or "")
         if parent is None:
             reason, text = CxlRejReason.UNKNOWN_ORDER, f"unknown order: OrigClOrdID(41) {command.orig_cl_ord_id!r}"
-        elif (command.client, command.cl_ord_id) in state.parent_by_cl_ord_id:
+        elif state.is_used(command.client, command.cl_ord_id):
             reason = CxlRejReason.DUPLICATE_CL_ORD_ID
             text = f"duplicate ClOrdID(11) {command.cl_ord_id!r}"
         elif not parent.is_open or parent.status is OrdStatus.FILLED:
@@ -263,21 +283,40 @@ class Engine:
     def timer(self, now_ns: int) -> Iterator[AnyFact]:
         yield from self.state.markouts.measure(self.market, now_ns)
         yield from self.working.timer(now_ns)
+        yield from self.upkeep.timer(now_ns)
 
     def next_timer_ns(self) -> int | None:
-        working_ns, markout_ns = self.working.next_timer_ns(), self.state.markouts.next_ns()
-        if working_ns is None or markout_ns is None:
-            return markout_ns if working_ns is None else working_ns
-        return min(working_ns, markout_ns)
+        timers = (self.working.next_timer_ns(), self.state.markouts.next_ns(), self.upkeep.next_timer_ns())
+        return min((due_ns for due_ns in timers if due_ns is not None), default=None)
+
+    def client_up(self, client: str, now_ns: int) -> Iterator[AnyFact]:
+        self.upkeep.client_up(client)
+        yield ClientUp(at_ns=now_ns, client=client)
+
+    def client_down(self, client: str, text: str, now_ns: int) -> Iterator[AnyFact]:
+        return self.upkeep.client_down(client, text, now_ns)
+
+    def pause(self, text: str, now_ns: int) -> Iterator[AnyFact]:
+        """No new orders or children; cancels, and all that venues say, go on."""
+        yield OrdersPaused(at_ns=now_ns, text=text)
+
+    def unpause(self, text: str, now_ns: int) -> Iterator[AnyFact]:
+        yield OrdersResumed(at_ns=now_ns, text=text)
+        for parent in list(self.state.open_parents.values()):
+            yield from self.working.settle(parent, now_ns)
 
     def venue_up(self, venue: str, now_ns: int) -> Iterator[AnyFact]:
         yield VenueUp(at_ns=now_ns, venue=venue)
 
     def venue_down(self, venue: str, text: str, now_ns: int) -> Iterator[AnyFact]:
         yield VenueDown(at_ns=now_ns, venue=venue, text=text)
-        yield from self.venue_unsure(venue, now_ns)
+        yield from self._doubt(venue, now_ns)
 
     def venue_unsure(self, venue: str, now_ns: int) -> Iterator[AnyFact]:
+        yield VenueUnsure(at_ns=now_ns, venue=venue)
+        yield from self._doubt(venue, now_ns)
+
+    def _doubt(self, venue: str, now_ns: int) -> Iterator[AnyFact]:
         """Its open children are uncertain, not dead: their quantity stays at risk until the venue was asked."""
         for child in self.children_at(venue):
             if not child.uncertain:
@@ -295,27 +334,31 @@ class Engine:
             self.working.wake(now_ns + RETRY_NS, parent.parent_id)
         for venue in sorted(self.state.venues_up):
             yield VenueDown(at_ns=now_ns, venue=venue, text="restart")
+        yield from self.upkeep.resume(now_ns)
 
     def hold(self, now_ns: int, *, cancel_parents: bool) -> Iterator[AnyFact]:
         """Shutting down: no new children from here on, working ones are cancelled, the clients are told."""
         self.working.is_held = True
+        yield ShutdownBegan(at_ns=now_ns, cancel_parents=cancel_parents)
         for parent in list(self.state.open_parents.values()):
             yield from self.working.cancel_children(self.working.open_children(parent), "shutdown", now_ns)
             if cancel_parents:
+                # A fact, so that a stop that is cut short doesn't let the next start work the order on.
+                text = "canceled: the router is shutting down"
+                yield ParentEnding(at_ns=now_ns, parent_id=parent.parent_id, text=text)
                 yield from self.working.settle(parent, now_ns)
             else:
                 yield ParentRestated(
                     at_ns=now_ns, parent_id=parent.parent_id, text="held: shutting down, goes on after the restart"
                 )
 
-    def finish(self, now_ns: int, *, text: str) -> Iterator[AnyFact]:
-        """Ends every parent that has no child left, and tells the clients of the others why; for a shutdown."""
-        for parent in list(self.state.open_parents.values()):
-            if not self.state.open_children[parent.parent_id]:
-                yield self.working.done(parent, OrdStatus.CANCELED, "", text, now_ns)
-            else:
-                held = "held: its orders at a venue that can't be asked may still fill; goes on after the restart"
-                yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text=held)
+    def finish(self, now_ns: int, *, cancel_parents: bool) -> Iterator[AnyFact]:
+        """The last word of a shutdown: the clients of orders that could not be ended hear why."""
+        if cancel_parents:
+            text = "held: its orders at a venue that can't be asked may still fill; canceled when that is known"
+            for parent in list(self.state.open_parents.values()):
+                yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text=text)
+        yield ShutdownEnded(at_ns=now_ns, cancel_parents=cancel_parents)
 
     def operator(self, command: OperatorCommand, now_ns: int) -> Iterator[AnyFact]:
         if isinstance(command, SetKillSwitch):

@@ -18,14 +18,20 @@ from domain.facts import (
     ChildStatus,
     ChildSubmitted,
     ChildUncertain,
+    ClientDown,
+    ClientUp,
     DecisionMade,
     EpochStarted,
     KillSwitchReleased,
     KillSwitchSet,
     MarkoutMeasured,
+    OrdersPaused,
+    OrdersResumed,
+    OrdersRetired,
     ParentAccepted,
     ParentCancelRequested,
     ParentDone,
+    ParentEnding,
     ParentRejected,
     ParentReplaced,
     ParentReplaceRequested,
@@ -41,6 +47,19 @@ from risk.kill_switch import KillSwitch
 from risk.rate import MessageRate
 from router.markouts import DueMarkouts
 from router.statistics import VenueStatistics
+from router.used_ids import UsedIds
+
+
+class _Trail:
+    """The keys under which a parent's belongings are found, so that they can leave with it."""
+
+    __slots__ = ("child_ids", "cl_ord_ids", "executions", "request_ids")
+
+    def __init__(self) -> None:
+        self.child_ids: list[str] = []
+        self.cl_ord_ids: list[str] = []
+        self.executions: list[tuple[str, str]] = []
+        self.request_ids: list[str] = []
 
 
 class State:
@@ -56,6 +75,12 @@ class State:
         self.child_by_cancel_id: dict[str, str] = {}  # ClOrdID(11) of our cancel request -> child_id
         self.executions: set[tuple[str, str]] = set()  # (venue, exec_id): a fill is counted once
         self.venues_up: set[str] = set()
+        self.done_parents: dict[str, int] = {}  # parent_id -> when it ended, the first to end first
+        self.retired_cl_ord_ids = UsedIds()
+        self.ending: dict[str, str] = {}  # open parents that end without being asked to -> why
+        self.clients_up: dict[str, int] = {}  # client -> since when
+        self.clients_away: dict[str, int] = {}  # the same; who never logged on is in neither
+        self.paused = ""  # why no new orders are taken or sent, "" while they are
         self.exposure = Exposure()
         self.rate = MessageRate()
         self.kill_switch = KillSwitch()
@@ -67,6 +92,7 @@ class State:
         self.decision_count = 0
         self.decisions_of: dict[str, int] = {}  # parent_id -> decisions made so far
         self.idle_decisions: dict[str, int] = {}  # parent_id -> decisions in a row that sent nothing
+        self._trails: dict[str, _Trail] = {}  # by parent_id
         self._appliers: dict[type, Callable[..., None]] = {
             EpochStarted: self._epoch_started,
             ParentAccepted: self._parent_accepted,
@@ -77,6 +103,7 @@ class State:
             ParentRestated: self._parent_changed,
             ParentTriggered: self._parent_changed,
             ParentRequestRejected: self._parent_request_rejected,
+            ParentEnding: self._parent_ending,
             ParentDone: self._parent_done,
             DecisionMade: self._decision_made,
             ChildSubmitted: self._child_submitted,
@@ -94,6 +121,11 @@ class State:
             VenueDown: self._venue_down,
             KillSwitchSet: self._kill_switch_set,
             KillSwitchReleased: self._kill_switch_released,
+            ClientUp: self._client_up,
+            ClientDown: self._client_down,
+            OrdersPaused: self._orders_paused,
+            OrdersResumed: self._orders_resumed,
+            OrdersRetired: self._orders_retired,
         }
 
     def apply(self, fact: AnyFact) -> None:
@@ -105,6 +137,10 @@ class State:
         """Shares of the parent that may still fill at venues, uncertain ones included."""
         return sum(child.leaves_qty for child in self.open_children.get(parent_id, {}).values())
 
+    def is_used(self, client: str, cl_ord_id: str) -> bool:
+        """Whether the client used this ClOrdID(11) before, for an order that is here or one that left today."""
+        return (client, cl_ord_id) in self.parent_by_cl_ord_id or self.retired_cl_ord_ids.has(client, cl_ord_id)
+
     def _epoch_started(self, fact: EpochStarted) -> None:
         self.epoch = fact.epoch
 
@@ -113,7 +149,12 @@ class State:
         parent = ParentOrder(fact)
         self.parents[fact.parent_id] = self.open_parents[fact.parent_id] = parent
         self.open_children[fact.parent_id] = {}
-        self.parent_by_cl_ord_id[fact.client, fact.cl_ord_id] = fact.parent_id
+        self._trails[fact.parent_id] = _Trail()
+        self._cl_ord_id_used(fact.client, fact.cl_ord_id, fact.parent_id)
+
+    def _cl_ord_id_used(self, client: str, cl_ord_id: str, parent_id: str) -> None:
+        self.parent_by_cl_ord_id[client, cl_ord_id] = parent_id
+        self._trails[parent_id].cl_ord_ids.append(cl_ord_id)
 
     def _parent_rejected(self, fact: ParentRejected) -> None:
         self.parent_count += 1
@@ -121,7 +162,7 @@ class State:
     def _parent_requested(self, fact: ParentCancelRequested | ParentReplaceRequested) -> None:
         parent = self.parents[fact.parent_id]
         parent.apply(fact)
-        self.parent_by_cl_ord_id[parent.accepted.client, fact.cl_ord_id] = fact.parent_id
+        self._cl_ord_id_used(parent.accepted.client, fact.cl_ord_id, fact.parent_id)
 
     def _parent_changed(self, fact: ParentReplaced | ParentRestated | ParentTriggered) -> None:
         self.parents[fact.parent_id].apply(fact)
@@ -130,9 +171,14 @@ class State:
         if fact.parent_id:
             self.parents[fact.parent_id].apply(fact)
 
+    def _parent_ending(self, fact: ParentEnding) -> None:
+        self.ending[fact.parent_id] = fact.text
+
     def _parent_done(self, fact: ParentDone) -> None:
         self.parents[fact.parent_id].apply(fact)
         self.open_parents.pop(fact.parent_id, None)
+        self.ending.pop(fact.parent_id, None)
+        self.done_parents[fact.parent_id] = fact.at_ns
         self.decisions_of.pop(fact.parent_id, None)
         self.idle_decisions.pop(fact.parent_id, None)
 
@@ -145,6 +191,7 @@ class State:
         self.child_count += 1
         child = ChildOrder(fact)
         self.children[fact.child_id] = child
+        self._trails[fact.parent_id].child_ids.append(fact.child_id)
         self.open_children[fact.parent_id][fact.child_id] = child
         self.idle_decisions[fact.parent_id] = 0
         self.exposure.apply_submitted(fact.child_id, fact.account, fact.symbol, fact.side, fact.order_qty, fact.px)
@@ -157,11 +204,15 @@ class State:
     def _child_cancel_requested(self, fact: ChildCancelRequested) -> None:
         self.cancel_count += 1
         self.child_by_cancel_id[fact.cancel_id] = fact.child_id
-        self.children[fact.child_id].apply(fact)
+        child = self.children[fact.child_id]
+        self._trails[child.submitted.parent_id].request_ids.append(fact.cancel_id)
+        child.apply(fact)
 
     def _child_filled(self, fact: ChildFilled) -> None:
-        self.executions.add((fact.venue, fact.exec_id))
         child = self.children[fact.child_id]
+        execution = (fact.venue, fact.exec_id)
+        self.executions.add(execution)
+        self._trails[child.submitted.parent_id].executions.append(execution)
         child.apply(fact)
         self.parents[child.submitted.parent_id].apply(fact)
         order = child.submitted
@@ -199,3 +250,33 @@ class State:
 
     def _kill_switch_released(self, fact: KillSwitchReleased) -> None:
         self.kill_switch.apply_released(fact.scope)
+
+    def _client_up(self, fact: ClientUp) -> None:
+        self.clients_away.pop(fact.client, None)
+        self.clients_up[fact.client] = fact.at_ns
+
+    def _client_down(self, fact: ClientDown) -> None:
+        self.clients_up.pop(fact.client, None)
+        self.clients_away.setdefault(fact.client, fact.at_ns)
+
+    def _orders_paused(self, fact: OrdersPaused) -> None:
+        self.paused = fact.text
+
+    def _orders_resumed(self, fact: OrdersResumed) -> None:
+        self.paused = ""
+
+    def _orders_retired(self, fact: OrdersRetired) -> None:
+        self.retired_cl_ord_ids.turn(fact.at_ns)
+        for parent_id in fact.parent_ids:
+            client = self.parents.pop(parent_id).accepted.client
+            del self.done_parents[parent_id]
+            del self.open_children[parent_id]
+            trail = self._trails.pop(parent_id)
+            for cl_ord_id in trail.cl_ord_ids:
+                del self.parent_by_cl_ord_id[client, cl_ord_id]
+                self.retired_cl_ord_ids.add(client, cl_ord_id)
+            for child_id in trail.child_ids:
+                del self.children[child_id]
+            for request_id in trail.request_ids:
+                self.child_by_cancel_id.pop(request_id, None)
+            self.executions.difference_update(trail.executions)

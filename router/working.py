@@ -51,9 +51,11 @@ class Working:
         while self._timers and self._timers[0].at_ns <= now_ns:
             due = heapq.heappop(self._timers)
             if not due.child_id:
+                if self._wake_ns.get(due.parent_id) != due.at_ns:
+                    continue
+                del self._wake_ns[due.parent_id]
                 parent = self.state.open_parents.get(due.parent_id)
-                if parent is not None and self._wake_ns.get(due.parent_id) == due.at_ns:
-                    del self._wake_ns[due.parent_id]
+                if parent is not None:
                     yield from self.settle(parent, now_ns)
                 continue
             child = self.state.open_children.get(due.parent_id, {}).get(due.child_id)
@@ -87,13 +89,21 @@ class Working:
         elif parent.pending_cancel_id:
             if not has_children:
                 yield self.done(parent, OrdStatus.CANCELED, parent.pending_cancel_id, "", now_ns)
+        elif parent.parent_id in self.state.ending:
+            yield from self.cancel_children(self.open_children(parent), "ending", now_ns)
+            if not has_children:
+                yield self.done(parent, OrdStatus.CANCELED, "", self.state.ending[parent.parent_id], now_ns)
         else:
             yield from self.work(parent, now_ns)
 
     def work(self, parent: ParentOrder, now_ns: int) -> Iterator[AnyFact]:
         state, order = self.state, parent.accepted
-        if self.is_held or state.kill_switch.blocks(
-            client=order.client, account=order.account, strategy=order.strategy, symbol=order.symbol
+        if (
+            self.is_held
+            or state.paused
+            or state.kill_switch.blocks(
+                client=order.client, account=order.account, strategy=order.strategy, symbol=order.symbol
+            )
         ):
             return
         parent_id = parent.parent_id
@@ -150,6 +160,7 @@ class Working:
             and (not far_px or sign * far_px > sign * parent.limit_px)
             and not strategies.is_over(parent, now_ns)
             and not self.is_held
+            and not self.state.paused
         )
 
     def open_children(self, parent: ParentOrder) -> list[ChildOrder]:

@@ -15,6 +15,7 @@ from gateway.clients import ClientConfig
 from risk.limits import RiskLimits
 from router.policy import ExecutionPolicy
 from router.strategies import STRATEGIES
+from router.upkeep import Keep
 from service import toml
 from service.toml import Mistake
 from venues.config import VenueConfig
@@ -37,6 +38,14 @@ def hours_from_text(text: str) -> TradingHours:
     if hours.opens >= hours.closes:
         raise ValueError(f"expected to open before the close, got {text!r}")
     return hours
+
+
+def time_from_text(text: str) -> time:
+    """A time of day, UTC, such as "22:30"; ValueError for anything else."""
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f'expected a time of day such as "22:30", got {text!r}') from None
 
 
 def tick_from_text(text: str) -> int:
@@ -62,6 +71,25 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     record_market_data: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_file: str = ""
+
+
+class JournalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sizes in MB are of 2**20 bytes."""
+
+    segment_mb: Positive = 256
+    roll_at: Annotated[time, Meta(extra={"from_text": time_from_text})] = time(0, 0)
+    snapshots: bool = True
+    keep_days: Annotated[int, Meta(ge=0)] = 0
+    archive_dir: str = ""
+    reserve_mb: Annotated[int, Meta(ge=0)] = 16
+    min_free_mb: Annotated[int, Meta(ge=0)] = 256
+    slow_sync_s: Annotated[float, Meta(gt=0)] = 1.0
+    keep_orders: Annotated[int, Meta(ge=0)] = 20_000
+    keep_orders_days: Annotated[float, Meta(gt=0)] = 3.0
+
+    @property
+    def keep(self) -> Keep:
+        return Keep(int(self.keep_orders_days * 86_400e9), self.keep_orders)
 
 
 class ListenConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +121,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venues: Annotated[tuple[VenueConfig, ...], Meta(min_length=1)]
     instruments: Annotated[tuple[InstrumentConfig, ...], Meta(min_length=1)]
     service: ServiceSettings = ServiceSettings()
+    journal: JournalConfig = JournalConfig()
     listen: ListenConfig = ListenConfig()
     risk: RiskLimits = RiskLimits()
     policy: ExecutionPolicy = ExecutionPolicy()
@@ -103,8 +132,28 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Path(self.service.data_dir) / "journal"
 
     @property
+    def kill_path(self) -> Path:
+        """The file whose presence stops orders, whatever the daemon is busy with."""
+        return Path(self.service.data_dir) / "KILL"
+
+    @property
     def control_path(self) -> Path:
         return Path(self.service.control_socket or Path(self.service.data_dir) / "control.sock")
+
+
+def decisive(config: ServiceConfig) -> str:
+    """What decisions depend on, as JSON, the same text for the same settings; no addresses and no secrets."""
+    venues = [venue.terms() for venue in config.venues if venue.enabled]
+    parts = {
+        "seed": config.service.seed,
+        "risk": config.risk,
+        "policy": config.policy,
+        "instruments": [item.instrument for item in config.instruments],
+        "venues": venues,
+        "clients": {client.name: (client.on_disconnect, client.disconnect_grace_s) for client in config.clients},
+        "keep": config.journal.keep,
+    }
+    return msgspec.json.encode(parts, order="deterministic").decode()
 
 
 def load(path: Path) -> ServiceConfig:

@@ -21,6 +21,7 @@ from domain.facts import (
     ChildRejected,
     ChildRiskRejected,
     ChildUncertain,
+    ClientDown,
     DecisionMade,
     ExecutionUnknown,
     KillSwitchReleased,
@@ -29,11 +30,16 @@ from domain.facts import (
     MarkoutMeasured,
     MessageReceived,
     MessageSent,
+    OrdersPaused,
+    OrdersRetired,
     ParentRejected,
     ParentRequestRejected,
     SessionAdvanced,
     SessionReset,
+    Started,
+    TimerFired,
     VenueDown,
+    VenueUnsure,
 )
 
 # Facts without a row are of level info.
@@ -44,6 +50,8 @@ LEVELS: dict[type, int] = {
     DecisionMade: logging.DEBUG,
     LatencyMeasured: logging.DEBUG,
     MarkoutMeasured: logging.DEBUG,
+    TimerFired: logging.DEBUG,
+    OrdersRetired: logging.DEBUG,
     SessionReset: logging.WARNING,
     ParentRejected: logging.WARNING,
     ParentRequestRejected: logging.WARNING,
@@ -51,12 +59,15 @@ LEVELS: dict[type, int] = {
     ChildRiskRejected: logging.WARNING,
     ChildUncertain: logging.WARNING,
     VenueDown: logging.WARNING,
+    VenueUnsure: logging.WARNING,
+    ClientDown: logging.WARNING,
+    OrdersPaused: logging.ERROR,  # nothing new is traded until somebody makes room
     KillSwitchSet: logging.WARNING,
     KillSwitchReleased: logging.WARNING,
     ExecutionUnknown: logging.ERROR,  # shares that our books don't explain
 }
 # What a log line leaves to the journal.
-LEFT_OUT: dict[type, tuple[str, ...]] = {DecisionMade: ("features", "candidates", "schema_hash")}
+LEFT_OUT: dict[type, tuple[str, ...]] = {DecisionMade: ("features", "candidates", "schema_hash"), Started: ("config",)}
 
 # Password(554), NewPassword(925), in a message as it is, as shown with |, and inside Python's way to show bytes. The
 # value ends where the separator that came before the tag begins another field.

@@ -15,6 +15,7 @@ from domain.facts import (
     ChildFilled,
     ChildSubmitted,
     EpochStarted,
+    MarketDataDown,
     MessageReceived,
     MessageSent,
     ModelLoaded,
@@ -23,6 +24,8 @@ from domain.facts import (
     SessionAdvanced,
     SessionReset,
     SessionSwitched,
+    Started,
+    TimerFired,
 )
 from domain.market import MarketView
 from fix.endpoint import Link, Output
@@ -36,7 +39,7 @@ from router.engine import Engine
 from router.model import FillModel
 from router.routing import Routing
 from router.state import State
-from service.config import ServiceConfig
+from service.config import ServiceConfig, decisive
 from service.links import Links, Peer, PeerKind
 from service.sessions import SessionCommand, administer
 from venues import feed
@@ -46,6 +49,7 @@ from venues import outbound as venue_outbound
 VERSION = "0.1.0"
 SENT_REMEMBERED = 4096  # messages to venues whose reject can still be attributed to an order
 REF_SEQ_NUM, TEXT = 45, 58
+ASK_NS, ASK_MAX_NS = 1_000_000_000, 60_000_000_000  # between two questions about the same children
 MARKET_DATA_REQUEST_REJECT = "Y"
 
 
@@ -77,7 +81,12 @@ class Node:
         venues = {venue.name: venue.terms() for venue in config.venues if venue.enabled}
         instruments = {item.symbol: item.instrument for item in config.instruments}
         routing = Routing(instruments, venues, config.risk, config.policy, model, config.service.seed, stopwatch)
-        self.engine = Engine(self.state, self.market, routing)
+        grace_ns = {
+            client.name: int(client.disconnect_grace_s * 1e9)
+            for client in config.clients
+            if client.on_disconnect == "cancel"
+        }
+        self.engine = Engine(self.state, self.market, routing, grace_ns, config.journal.keep)
         self.is_shutting_down = False
         self._clients: dict[str, ClientConfig] = {client.name: client for client in config.clients}
         self._venue_kinds = {name: terms.kind for name, terms in venues.items()}
@@ -86,6 +95,7 @@ class Node:
         self._model_text = model_text
         self._facts: list[AnyFact] = []
         self._sent_to_venues: dict[tuple[str, str], bytes] = {}  # (venue, MsgSeqNum) -> message, the latest ones
+        self._ask_again: dict[str, tuple[int, int]] = {}  # venue -> (when, the wait before), while children are unsure
         for batch in recorded:
             for fact in batch:
                 self._restore(fact)
@@ -96,6 +106,7 @@ class Node:
         """The first input: what a fresh journal opens with, or what a restart has to say."""
         if not self.state.epoch:
             self._commit(iter([EpochStarted(at_ns=now_ns, epoch=_epoch(now_ns), version=VERSION)]), now_ns)
+        self._commit(iter([Started(at_ns=now_ns, version=VERSION, config=decisive(self.config))]), now_ns)
         model_id = self.engine.routing.model.model_id
         self._commit(iter([ModelLoaded(at_ns=now_ns, model_id=model_id, text=self._model_text)]), now_ns)
         self._commit(self.engine.resume(now_ns), now_ns)
@@ -120,17 +131,32 @@ class Node:
     def timer(self, now_ns: int) -> NodeOutput:
         for peer in self.links.timer(now_ns):
             self._handle_events(peer, now_ns)
-        self._commit(self.engine.timer(now_ns), now_ns)
+        due_ns = self.engine.next_timer_ns()
+        if due_ns is not None and due_ns <= now_ns:
+            self._commit(iter([TimerFired(at_ns=now_ns)]), now_ns)
+            self._commit(self.engine.timer(now_ns), now_ns)
+        for venue in [venue for venue, (due_ns, _) in self._ask_again.items() if due_ns <= now_ns]:
+            self._ask_status(self.links.venues[venue], now_ns)
         return self._output(now_ns)
 
     def next_timer_ns(self) -> int | None:
-        engine_ns, links_ns = self.engine.next_timer_ns(), self.links.next_timer_ns()
-        if engine_ns is None or links_ns is None:
-            return links_ns if engine_ns is None else engine_ns
-        return min(engine_ns, links_ns)
+        asks = [due_ns for due_ns, _ in self._ask_again.values()]
+        timers = [self.engine.next_timer_ns(), self.links.next_timer_ns(), *asks]
+        return min((due_ns for due_ns in timers if due_ns is not None), default=None)
 
     def operator(self, command: OperatorCommand, now_ns: int) -> NodeOutput:
         self._commit(self.engine.operator(command, now_ns), now_ns)
+        return self._output(now_ns)
+
+    def pause(self, text: str, now_ns: int) -> NodeOutput:
+        """The journal can hardly be written: nothing new is begun until `unpause`."""
+        if not self.state.paused:
+            self._commit(self.engine.pause(text, now_ns), now_ns)
+        return self._output(now_ns)
+
+    def unpause(self, text: str, now_ns: int) -> NodeOutput:
+        if self.state.paused:
+            self._commit(self.engine.unpause(text, now_ns), now_ns)
         return self._output(now_ns)
 
     def session(self, command: SessionCommand, now_ns: int) -> NodeOutput:
@@ -153,8 +179,8 @@ class Node:
         return all(child.uncertain for children in self.state.open_children.values() for child in children.values())
 
     def end_shutdown(self, now_ns: int) -> NodeOutput:
-        if self.config.service.on_shutdown == "cancel":
-            self._commit(self.engine.finish(now_ns, text="canceled: the router is shutting down"), now_ns)
+        cancel_parents = self.config.service.on_shutdown == "cancel"
+        self._commit(self.engine.finish(now_ns, cancel_parents=cancel_parents), now_ns)
         self.links.logout_all("shutting down", now_ns)
         return self._output(now_ns)
 
@@ -232,17 +258,31 @@ class Node:
             self._send(peer, feed.subscription(symbols, f"{peer.name}-{now_ns}"), now_ns)
         elif peer.kind is PeerKind.VENUE:
             self._commit(self.engine.venue_up(peer.name, now_ns), now_ns)
+            self._ask_again.pop(peer.name, None)
             self._ask_status(peer, now_ns)
+        else:
+            self._commit(self.engine.client_up(peer.name, now_ns), now_ns)
 
     def _ask_status(self, peer: Peer, now_ns: int) -> None:
-        for child in self.engine.children_at(peer.name):
-            if child.uncertain:
-                self._send(peer, venue_outbound.status_request(child), now_ns)
+        """Asks for each uncertain child, and again later: an answer may be missing, or not agree with what we have."""
+        _, waited_ns = self._ask_again.pop(peer.name, (0, 0))
+        uncertain = [child for child in self.engine.children_at(peer.name) if child.uncertain]
+        for child in uncertain:
+            self._send(peer, venue_outbound.status_request(child), now_ns)
+        if uncertain:
+            wait_ns = min(max(2 * waited_ns, ASK_NS), ASK_MAX_NS)
+            self._ask_again[peer.name] = (now_ns + wait_ns, wait_ns)
 
     def _lost(self, peer: Peer, text: str, now_ns: int) -> None:
         if peer.kind is PeerKind.MARKET_DATA:
             self.market.forget_venue(peer.name, now_ns)
+            if self.config.service.record_market_data:
+                self._facts.append(MarketDataDown(at_ns=now_ns, venue=peer.name))
+        elif peer.kind is PeerKind.CLIENT:
+            if peer.name in self.state.clients_up:
+                self._commit(self.engine.client_down(peer.name, text, now_ns), now_ns)
         elif peer.kind is PeerKind.VENUE and peer.name in self.state.venues_up:
+            self._ask_again.pop(peer.name, None)
             self._commit(self.engine.venue_down(peer.name, text, now_ns), now_ns)
 
     # --- facts and messages out ---
@@ -313,7 +353,7 @@ class Node:
         match fact:
             case SessionAdvanced() | SessionReset() | SessionSwitched() | MessageSent():
                 self.links.restore(fact)
-            case MessageReceived() | ModelLoaded():
+            case MessageReceived() | ModelLoaded() | Started() | TimerFired():
                 pass
             case _:
                 self.state.apply(fact)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from domain.facts import AnyFact, ChildFilled, ChildSubmitted, ParentRejected
+from domain.facts import AnyFact, ChildFilled, ChildSubmitted, OrdersRetired, ParentRejected
 from domain.fields import OrdStatus
 from domain.orders import ParentOrder
 from domain.prices import px_to_text
@@ -41,7 +41,8 @@ def reconcile(
     result = Reconciliation()
     state, fills, children, rejected = State(), [], {}, set()
     for fact in facts:
-        state.apply(fact)
+        if not isinstance(fact, OrdersRetired):  # they left the router's memory, not its books
+            state.apply(fact)
         if isinstance(fact, ChildFilled):
             fills.append(fact)
         elif isinstance(fact, ChildSubmitted):

@@ -259,7 +259,7 @@ class Platform(Simulation):
         books = reconcile(
             self.facts, {name: client.orders.values() for name, client in self.ems.items()}, self.exchange.ledger
         )
-        assert books.differences == []
+        assert not books.differences, books.differences
         assert {name: client.violations for name, client in self.ems.items()} == {name: [] for name in self.ems}
         children = orders_in(self.process.sent)
         assert len(children) == len(set(children))
