@@ -39,6 +39,8 @@ _GROUP_TAGS = {
     "quote_entries": "295",
 }
 _ENTRY_TAGS = {"name": "958", "type": "959", "value": "960"}
+# What FIX.4.0 to 4.2 and to 4.3 called otherwise.
+_RENAMED = {"LastShares": "last_qty", "PegDifference": "peg_offset_value"}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # FIX.4.0 and 4.1 have prices of type FLOAT, quantities of type INT and timestamps of type TIME.
 _READERS: dict[str, Callable[[str], Any]] = {
@@ -48,6 +50,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "NUMINGROUP": read_int,
     "PRICE": read_px,
     "FLOAT": read_px,
+    "PRICEOFFSET": read_px,
     "QTY": read_qty,
     "UTCTIMESTAMP": read_timestamp,
     "TIME": read_timestamp,
@@ -89,8 +92,7 @@ def attributes(
 
 
 def _attribute_name(field: Field) -> str:
-    # FIX.4.0 to 4.2 call it LastShares.
-    name = "last_qty" if field.name == "LastShares" else snake_case(field.name)
+    name = _RENAMED.get(field.name) or snake_case(field.name)
     return f"{name}_ns" if _READERS.get(field.type) is read_timestamp else name
 
 

@@ -15,6 +15,7 @@ from domain.fields import (
     CxlRejResponseTo,
     ExecType,
     LastLiquidityInd,
+    OrderCapacity,
     OrdRejReason,
     OrdStatus,
     OrdType,
@@ -74,6 +75,12 @@ class NewOrderSingle(msgspec.Struct, frozen=True, gc=False):
     target_strategy: str = ""
     strategy_parameters: tuple[StrategyParameter, ...] = ()
     text: str = ""
+    stop_px: int = 0
+    peg_offset_value: int = 0
+    display_qty: int = 0
+    locate_reqd: str = ""  # "Y", "N"
+    order_capacity: OrderCapacity | None = None
+    rule80_a: str = ""  # the capacity in FIX.4.2
 
 
 class OrderCancelRequest(msgspec.Struct, frozen=True, gc=False):
@@ -112,6 +119,12 @@ class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, gc=False):
     target_strategy: str = ""
     strategy_parameters: tuple[StrategyParameter, ...] = ()
     text: str = ""
+    stop_px: int = 0
+    peg_offset_value: int = 0
+    display_qty: int = 0
+    locate_reqd: str = ""
+    order_capacity: OrderCapacity | None = None
+    rule80_a: str = ""
 
 
 class OrderStatusRequest(msgspec.Struct, frozen=True, gc=False):
@@ -156,6 +169,15 @@ class ExecutionReport(msgspec.Struct, frozen=True, gc=False):
     transact_time_ns: int = 0
     text: str = ""
     ord_status_req_id: str = ""
+    stop_px: int = 0
+    exec_inst: str = ""
+    peg_offset_value: int = 0
+    min_qty: int = 0
+    max_floor: int = 0
+    display_qty: int = 0
+    expire_time_ns: int = 0
+    order_capacity: OrderCapacity | None = None
+    rule80_a: str = ""  # the capacity in FIX.4.2
 
 
 class OrderCancelReject(msgspec.Struct, frozen=True, gc=False):

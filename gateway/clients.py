@@ -5,12 +5,23 @@ which tags it names a strategy and its parameters; everything else in an order i
 """
 
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from domain.fields import OrdType, TimeInForce
+from domain.fields import ExecInst, OrderCapacity, OrdType, Side, TimeInForce
 from gateway.dialect import DIALECTS
 
+# All that the router can work; a config can only take away from it.
+ORD_TYPES = tuple(item for item in OrdType if item is not OrdType.PREVIOUSLY_QUOTED)
+TIME_IN_FORCES = tuple(item for item in TimeInForce if item is not TimeInForce.GOOD_TILL_CROSSING)
+EXEC_INSTS = (
+    ExecInst.NOT_HELD,
+    ExecInst.POST_ONLY,
+    ExecInst.MID_PRICE_PEG,
+    ExecInst.MARKET_PEG,
+    ExecInst.PRIMARY_PEG,
+)
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Tag = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -38,6 +49,13 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_strategy: Name = "sweep"
     ord_types: tuple[OrdType, ...] = (OrdType.MARKET, OrdType.LIMIT)
     time_in_forces: tuple[TimeInForce, ...] = (TimeInForce.DAY, TimeInForce.IMMEDIATE_OR_CANCEL)
+    sides: tuple[Side, ...] = tuple(Side)
+    exec_insts: tuple[ExecInst, ...] = (ExecInst.NOT_HELD,)
+    order_capacities: tuple[OrderCapacity, ...] = tuple(OrderCapacity)
+    min_qty: bool = False  # whether it may send MinQty(110)
+    display_qty: bool = False  # whether it may send MaxFloor(111), DisplayQty(1138)
+    locate_required: bool = False  # whether its short sales have to say LocateReqd(114)
+    time_zone: str = "UTC"  # in which its ExpireDate(432) ends
 
     def __post_init__(self) -> None:
         if self.begin_string not in DIALECTS:
@@ -46,6 +64,17 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"accounts of client {self.name!r} is empty: it could not send any order")
         if self.default_account and self.default_account not in self.accounts:
             raise ValueError(f"default_account {self.default_account!r} is none of {', '.join(self.accounts)}")
+        for key, allowed, built in (
+            ("ord_types", self.ord_types, ORD_TYPES),
+            ("time_in_forces", self.time_in_forces, TIME_IN_FORCES),
+            ("exec_insts", self.exec_insts, EXEC_INSTS),
+        ):
+            if unknown := [item.value for item in allowed if item not in built]:
+                raise ValueError(f"{key} {unknown[0]!r} is none that the router works: {', '.join(built)}")
+        try:
+            ZoneInfo(self.time_zone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"time_zone {self.time_zone!r} is no time zone such as 'America/New_York'") from None
         tags = [self.strategy_tag, *self.parameter_tags.values()]
         if len(set(tags)) < len(tags):
             raise ValueError(f"a tag is used twice: strategy_tag {self.strategy_tag}, parameter_tags {tags[1:]}")

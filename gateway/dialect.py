@@ -17,6 +17,7 @@ class Dialect(NamedTuple):
     partial_fill: ExecType
     fill: ExecType
     status: ExecType | None  # of the answer to an OrderStatusRequest; None: the one with the code of OrdStatus(39)
+    triggered: ExecType  # of a stop that begins to work: Restated where the version has no word for it
     replaced: OrdStatus  # status of an order that was replaced and has no fill
 
     def ord_status(self, parent: ParentOrder) -> OrdStatus:
@@ -33,6 +34,7 @@ DIALECTS: dict[str, Dialect] = {
         partial_fill=ExecType.PARTIAL_FILL,
         fill=ExecType.FILL,
         status=None,
+        triggered=ExecType.RESTATED,
         replaced=OrdStatus.REPLACED,
     ),
     "FIX.4.4": Dialect(
@@ -41,7 +43,9 @@ DIALECTS: dict[str, Dialect] = {
         partial_fill=ExecType.TRADE,
         fill=ExecType.TRADE,
         status=ExecType.ORDER_STATUS,
+        triggered=ExecType.RESTATED,
         replaced=OrdStatus.NEW,  # FIX 4.3 dropped Replaced: the status says what the order is, not what happened to it
     ),
 }
-DIALECTS["FIXT.1.1"] = DIALECTS["FIX.4.4"]  # FIX.5.0 SP2 says it as 4.4 does, over another session layer
+# FIX.5.0 SP2 says it as 4.4 does, over another session layer and with a word more.
+DIALECTS["FIXT.1.1"] = DIALECTS["FIX.4.4"]._replace(triggered=ExecType.TRIGGERED)

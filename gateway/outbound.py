@@ -20,6 +20,7 @@ from domain.facts import (
     ParentReplaceRequested,
     ParentRequestRejected,
     ParentRestated,
+    ParentTriggered,
 )
 from domain.fields import ExecType, OrdRejReason, OrdStatus, TimeInForce
 from domain.orders import ParentOrder
@@ -27,6 +28,7 @@ from domain.prices import avg_px_to_text
 from fix.messages import ExecutionReport, OrderCancelReject
 from gateway.clients import ClientConfig
 from gateway.dialect import DIALECTS, Dialect
+from gateway.instructions import said_back
 
 Report = ExecutionReport | OrderCancelReject
 
@@ -39,6 +41,7 @@ REPORTED = (
     ParentReplaced,
     ParentRequestRejected,
     ParentRestated,
+    ParentTriggered,
     ParentDone,
     ChildFilled,
 )
@@ -74,6 +77,10 @@ def reports(fact: AnyFact, parent: ParentOrder | None, client: ClientConfig, las
             # ExecRestatementReason(378) is required with ExecType(150)=D.
             restated = _report(parent, dialect, ExecType.RESTATED, fact.at_ns, text=text, restatement=BROKER_OPTION)
             return [restated]
+        case ParentTriggered(text=text):
+            exec_type = dialect.triggered
+            reason = BROKER_OPTION if exec_type is ExecType.RESTATED else ""
+            return [_report(parent, dialect, exec_type, fact.at_ns, text=text, restatement=reason)]
         case ParentDone():
             return _done(fact, parent, dialect)
     return []
@@ -119,13 +126,14 @@ def _state(parent: ParentOrder) -> dict[str, Any]:
         "symbol": accepted.symbol,
         "side": accepted.side,
         "account": accepted.account,
-        "ord_type": accepted.ord_type,
+        "ord_type": parent.ord_type,
         "time_in_force": accepted.time_in_force,
         "price": parent.limit_px,
         "order_qty": parent.order_qty,
         "leaves_qty": parent.leaves_qty,
         "cum_qty": parent.cum_qty,
         "avg_px": avg_px_to_text(parent.notional_px, parent.cum_qty),
+        **said_back(parent),
     }
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from domain.commands import CancelParent, NewParent, ReplaceParent, StatusRequest
-from domain.fields import OrdRejReason, OrdType, Side, TimeInForce
+from domain.fields import ExecInst, OrdRejReason, OrdType, Side, TimeInForce
+from domain.instructions import Instructions
 from fix.errors import FieldError, SessionRejectReason
 from fix.message import Message, parse
 from gateway.clients import ClientConfig
@@ -58,7 +59,11 @@ def new_parent(changes: str, client: ClientConfig = EMS1) -> NewParent:
         (EMS1, "54=5 1=ACC2", {"side": Side.SELL_SHORT, "account": "ACC2"}),
         (EMS1, "59=3", {"time_in_force": TimeInForce.IMMEDIATE_OR_CANCEL}),
         (EMS1, "59 21 38=300.0 44=100.2500", {}),
-        (EMS1, "18=1 21=2 110=0 114=N 423=2", {}),
+        (
+            EMS1,
+            "18=1 21=2 110=0 114=N 423=2",
+            {"instructions": Instructions(exec_inst=(ExecInst.NOT_HELD,), locate_reqd=False)},
+        ),
         (EMS1, "847=twap", {"strategy": "twap"}),
         (EMS1, "847=1001", {"strategy": "twap"}),
         (EMS1, "847=nonsense", {"strategy": "nonsense"}),  # the engine knows which strategies there are
@@ -99,7 +104,7 @@ REFUSALS = [
     ("44", OrdRejReason.OTHER, "Price(44) is missing; OrdType(40)=2 needs one"),
     ("44=0", OrdRejReason.OTHER, "Price(44)=0 is not above 0"),
     ("44=-1.5", OrdRejReason.OTHER, "Price(44)=-1.5 is not above 0"),
-    ("40=1", OrdRejReason.OTHER, "Price(44)=100.25 contradicts OrdType(40)=1, which has no price"),
+    ("40=1", OrdRejReason.OTHER, "Price(44)=100.25 contradicts OrdType(40)=1, which has none"),
     ("40=3 99=99 44", UNSUPPORTED, "OrdType(40)=3 is not supported; allowed: 1, 2"),
     ("40=P", UNSUPPORTED, "OrdType(40)=P is not supported; allowed: 1, 2"),
     ("59=1", UNSUPPORTED, "TimeInForce(59)=1 is not supported; allowed: 0, 3"),
@@ -107,12 +112,16 @@ REFUSALS = [
     ("18=6", UNSUPPORTED, "ExecInst(18)=6 is not supported; allowed: 1"),
     ("18=1~G~6", UNSUPPORTED, "ExecInst(18)=G 6 is not supported; allowed: 1"),
     ("21=3", UNSUPPORTED, "HandlInst(21)=3 is not supported; allowed: 1, 2"),
-    ("99=99.00", UNSUPPORTED, "StopPx(99)=99.00 is not supported; leave it out"),
+    ("99=99.00", OrdRejReason.OTHER, "StopPx(99)=99.00 contradicts OrdType(40)=2, which has none"),
     ("100=XNAS", UNSUPPORTED, "ExDestination(100)=XNAS is not supported; leave it out"),
     ("110=100", UNSUPPORTED, "MinQty(110)=100 is not supported; allowed: 0"),
     ("111=50", UNSUPPORTED, "MaxFloor(111)=50 is not supported; leave it out"),
-    ("114=Y", UNSUPPORTED, "LocateReqd(114)=Y is not supported; allowed: N"),
-    ("126=20240102-16:00:00", UNSUPPORTED, "ExpireTime(126)=20240102-16:00:00 is not supported; leave it out"),
+    ("114=Y", OrdRejReason.OTHER, "LocateReqd(114)=Y contradicts Side(54)=1"),
+    (
+        "126=20240102-16:00:00",
+        OrdRejReason.OTHER,
+        "ExpireTime(126)=20240102-16:00:00 contradicts TimeInForce(59)=0, which has none",
+    ),
     ("848=x", UNSUPPORTED, "TargetStrategyParameters(848)=x is not supported; leave it out"),
 ]
 
@@ -207,7 +216,14 @@ REPLACE = {
         ("847=twap 957=1 958=slices 959=1 960=4", {"strategy": "twap", "params": {"slices": "4"}}),
         ("38=0", {"order_qty": 0, "reject": "OrderQty(38)=0 is not above 0"}),
         ("44", {"limit_px": 0, "reject": "Price(44) is missing; OrdType(40)=2 needs one"}),
-        ("111=5", {"reject": "MaxFloor(111)=5 is not supported; leave it out"}),
+        (
+            "111=5",
+            {
+                "reject": "MaxFloor(111)=5 is not supported; leave it out",
+                "instructions": Instructions(display_qty=5),
+                "instructed": frozenset({"display_qty"}),
+            },
+        ),
     ],
 )
 def test_replace(changes: str, expected: dict) -> None:

@@ -21,6 +21,7 @@ from domain.facts import (
     ParentReplaceRequested,
     ParentRequestRejected,
     ParentRestated,
+    ParentTriggered,
 )
 from domain.fields import (
     CxlRejReason,
@@ -358,6 +359,14 @@ SCENARIOS: dict[str, list[Step]] = {
         Step(
             ParentRestated(at_ns=AT_NS, parent_id="P1", text="held"),
             f"{COMMON} 17=P1.2 11=X 150=D 39=0 44=100.25 38=10000 151=10000 14=0 6=0 378=4 58=held",
+            fix42="20=0",
+        ),
+    ],
+    "a stop that a trade triggered": [
+        NEW,
+        Step(
+            ParentTriggered(at_ns=AT_NS, parent_id="P1", px=101_0000, text="triggered"),
+            f"{COMMON} 17=P1.2 11=X 150=D 39=0 44=100.25 38=10000 151=10000 14=0 6=0 378=4 58=triggered",
             fix42="20=0",
         ),
     ],
