@@ -332,7 +332,7 @@ class ChildReplaced(Fact, frozen=True):
 
     child_id: str
     order_qty: int
-    px: int
+    px: int  # 0: as it was
     replace_id: str = ""  # "" where nobody asked
     text: str = ""
 

@@ -16,6 +16,9 @@ from domain.facts import (
     ChildExpired,
     ChildFilled,
     ChildRejected,
+    ChildReplaced,
+    ChildReplaceRejected,
+    ChildReplaceRequested,
     ChildStatus,
     ChildSubmitted,
     ChildUncertain,
@@ -49,6 +52,8 @@ CHILD_TRANSITIONS: dict[tuple[OrdStatus, type], OrdStatus] = {
     (PENDING_NEW, ChildFilled): PARTIALLY_FILLED,  # a venue may fill without acknowledging first
     (PENDING_NEW, ChildCanceled): CANCELED,  # immediate-or-cancel that found nothing, with no acknowledgement
     (PENDING_NEW, ChildExpired): EXPIRED,
+    (PENDING_NEW, ChildReplaced): NEW,  # reduced by the venue before it was acknowledged
+    (NEW, ChildReplaced): NEW,
     (NEW, ChildFilled): PARTIALLY_FILLED,
     (NEW, ChildCanceled): CANCELED,
     (NEW, ChildExpired): EXPIRED,
@@ -56,6 +61,7 @@ CHILD_TRANSITIONS: dict[tuple[OrdStatus, type], OrdStatus] = {
     (PARTIALLY_FILLED, ChildFilled): PARTIALLY_FILLED,
     (PARTIALLY_FILLED, ChildCanceled): CANCELED,
     (PARTIALLY_FILLED, ChildExpired): EXPIRED,
+    (PARTIALLY_FILLED, ChildReplaced): PARTIALLY_FILLED,  # or FILLED, where nothing is left of it
     (PARTIALLY_FILLED, ChildAcknowledged): PARTIALLY_FILLED,  # the acknowledgement overtaken by a fill
     (FILLED, ChildAcknowledged): FILLED,
     (CANCELED, ChildFilled): CANCELED,  # a late fill: quantities count, the status stays (FIX order state matrices)
@@ -70,11 +76,15 @@ class ChildOrder:
 
     __slots__ = (
         "cancel_reason",
+        "cl_ord_id",
         "cum_qty",
         "first_fill_ns",
         "notional_px",
         "ord_status",
+        "order_qty",
         "pending_cancel_id",
+        "pending_replace",
+        "px",
         "submitted",
         "uncertain",
         "venue_order_id",
@@ -82,6 +92,9 @@ class ChildOrder:
 
     def __init__(self, submitted: ChildSubmitted) -> None:
         self.submitted = submitted
+        self.cl_ord_id = submitted.child_id  # that it has at the venue now: the last accepted replace's
+        self.order_qty = submitted.order_qty
+        self.px = submitted.px
         self.ord_status = PENDING_NEW
         self.cum_qty = 0
         self.notional_px = 0
@@ -89,6 +102,7 @@ class ChildOrder:
         self.venue_order_id = ""
         self.pending_cancel_id = ""  # ClOrdID(11) of the cancel request under way
         self.cancel_reason = ""
+        self.pending_replace: ChildReplaceRequested | None = None
         self.uncertain = False  # the venue can't be asked just now
 
     @property
@@ -101,8 +115,11 @@ class ChildOrder:
 
     @property
     def leaves_qty(self) -> int:
-        """Shares that may still fill."""
-        return self.submitted.order_qty - self.cum_qty if self.is_open else 0
+        """Shares that may still fill; while a replace is under way, as the larger of both quantities has it."""
+        if not self.is_open:
+            return 0
+        pending = self.pending_replace
+        return (self.order_qty if pending is None else max(self.order_qty, pending.order_qty)) - self.cum_qty
 
     def apply(self, fact: AnyFact) -> bool:
         """Whether the fact was legal in this status; if not, nothing changed but what a fill counts."""
@@ -124,12 +141,24 @@ class ChildOrder:
         elif isinstance(fact, ChildCancelRejected):
             self.pending_cancel_id = ""
             return True
+        elif isinstance(fact, ChildReplaceRequested):
+            if not self.is_open:
+                return False
+            self.pending_replace = fact
+            return True
+        elif isinstance(fact, ChildReplaceRejected):
+            self.pending_replace = None
+            return True
         following = CHILD_TRANSITIONS.get((self.ord_status, type(fact)))
         if following is None:
             return False
         if isinstance(fact, ChildAcknowledged):
             self.venue_order_id = fact.venue_order_id
-        if isinstance(fact, ChildFilled) and self.is_open and self.cum_qty >= self.submitted.order_qty:
+        if isinstance(fact, ChildReplaced):
+            self.order_qty, self.px = fact.order_qty, fact.px or self.px
+            if fact.replace_id:
+                self.cl_ord_id, self.pending_replace = fact.replace_id, None
+        if isinstance(fact, ChildFilled | ChildReplaced) and self.is_open and self.cum_qty >= self.order_qty:
             following = FILLED
         self.ord_status = following
         self.uncertain = False

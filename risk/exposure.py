@@ -69,6 +69,15 @@ class Exposure:
         self._change(known, held_px - known.held_px[symbol])
         known.held_px[symbol] = held_px
 
+    def apply_resized(self, child_id: str, leaves_qty: int, px: int) -> None:
+        """The child may fill this much from now on, at this limit: replaced, or reduced by its venue."""
+        child = self._children.get(child_id)
+        if child is None:
+            return
+        child.account.open_qty[child.symbol, child.sign] += leaves_qty - child.leaves_qty
+        self._change(child.account, leaves_qty * px - child.leaves_qty * child.px)
+        child.leaves_qty, child.px = leaves_qty, px
+
     def apply_ended(self, child_id: str) -> None:
         """The child can't fill any more: rejected, canceled, expired or never sent."""
         child = self._children.get(child_id)

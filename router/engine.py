@@ -17,6 +17,8 @@ from domain.facts import (
     ChildExpired,
     ChildFilled,
     ChildRejected,
+    ChildReplaced,
+    ChildReplaceRejected,
     ChildStatus,
     ChildUncertain,
     ClientUp,
@@ -33,11 +35,12 @@ from domain.facts import (
     ParentRestated,
     ShutdownBegan,
     ShutdownEnded,
+    TradingStatusChanged,
     VenueDown,
     VenueUnsure,
     VenueUp,
 )
-from domain.fields import CxlRejReason, OrdRejReason, OrdStatus
+from domain.fields import CxlRejReason, OrdRejReason, OrdStatus, TradingStatus
 from domain.market import MarketView
 from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
 from risk.checks import check_parent, check_replace
@@ -54,6 +57,8 @@ ChildReport = (
     | ChildCanceled
     | ChildExpired
     | ChildCancelRejected
+    | ChildReplaced
+    | ChildReplaceRejected
     | ChildStatus
     | ExecutionUnknown
 )
@@ -223,11 +228,11 @@ class Engine:
         if isinstance(report, ExecutionUnknown):
             yield report
             return
-        child = state.children.get(state.child_by_cancel_id.get(report.child_id, report.child_id))
+        child = state.children.get(state.child_by_request_id.get(report.child_id, report.child_id))
         if child is None:
             yield _disputed(report, "", f"unknown order {report.child_id!r}", now_ns)
             return
-        if report.child_id != child.child_id:  # a venue may report under the ClOrdID(11) of our cancel request
+        if report.child_id != child.child_id:  # a venue may report under the ClOrdID(11) of our request
             report = msgspec.structs.replace(report, child_id=child.child_id)
         venue = child.submitted.venue
         match report:
@@ -238,12 +243,12 @@ class Engine:
                 if (venue, report.exec_id) in state.executions:
                     return  # told twice: a resend, counted the first time
                 yield msgspec.structs.replace(report, mid2_px=self.market.symbol(child.submitted.symbol).mid2_px)
-                if child.cum_qty > child.submitted.order_qty:
-                    text = f"overfill: {child.cum_qty} of {child.submitted.order_qty} sent"
+                if child.cum_qty > child.order_qty:
+                    text = f"overfill: {child.cum_qty} of {child.order_qty} sent"
                     yield _disputed(report, venue, text, now_ns)
             case ChildStatus():
                 yield from self._settle_status(child, report, now_ns)
-            case ChildCancelRejected():
+            case ChildCancelRejected() | ChildReplaceRejected():
                 yield report
             case _:
                 if (child.ord_status, type(report)) not in CHILD_TRANSITIONS:
@@ -311,6 +316,16 @@ class Engine:
     def venue_down(self, venue: str, text: str, now_ns: int) -> Iterator[AnyFact]:
         yield VenueDown(at_ns=now_ns, venue=venue, text=text)
         yield from self._doubt(venue, now_ns)
+
+    def trading_status(self, changed: TradingStatusChanged, now_ns: int) -> Iterator[AnyFact]:
+        """What a venue says of a symbol, "" for all; nothing is sent to it until it trades again."""
+        if self.state.trading.get((changed.venue, changed.symbol)) is changed.status:
+            return
+        yield changed
+        if changed.status is TradingStatus.OPEN:
+            for parent in list(self.state.open_parents.values()):
+                if changed.symbol in ("", parent.accepted.symbol):
+                    yield from self.working.settle(parent, now_ns)
 
     def venue_unsure(self, venue: str, now_ns: int) -> Iterator[AnyFact]:
         yield VenueUnsure(at_ns=now_ns, venue=venue)

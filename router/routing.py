@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from domain.facts import AnyFact, CandidateRecord, ChildRiskRejected, ChildSubmitted, DecisionMade
+from domain.fields import TradingStatus
 from domain.instruments import Instrument, VenueTerms
 from domain.market import SymbolView
 from domain.orders import ParentOrder
@@ -154,4 +155,5 @@ class Routing:
             if name in state.venues_up
             and (not terms.symbols or symbol in terms.symbols)
             and state.kill_switch.blocks(venue=name) is None
+            and state.trading_status(name, symbol) is TradingStatus.OPEN
         }

@@ -15,6 +15,9 @@ from domain.facts import (
     ChildExpired,
     ChildFilled,
     ChildRejected,
+    ChildReplaced,
+    ChildReplaceRejected,
+    ChildReplaceRequested,
     ChildStatus,
     ChildSubmitted,
     ChildUncertain,
@@ -38,9 +41,11 @@ from domain.facts import (
     ParentRequestRejected,
     ParentRestated,
     ParentTriggered,
+    TradingStatusChanged,
     VenueDown,
     VenueUp,
 )
+from domain.fields import TradingStatus
 from domain.orders import ChildOrder, ParentOrder
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
@@ -72,7 +77,7 @@ class State:
         self.open_parents: dict[str, ParentOrder] = {}
         self.open_children: dict[str, dict[str, ChildOrder]] = {}  # parent_id -> child_id -> child
         self.parent_by_cl_ord_id: dict[tuple[str, str], str] = {}  # every ClOrdID(11) a client ever used -> parent_id
-        self.child_by_cancel_id: dict[str, str] = {}  # ClOrdID(11) of our cancel request -> child_id
+        self.child_by_request_id: dict[str, str] = {}  # ClOrdID(11) of our cancel or replace request -> child_id
         self.executions: set[tuple[str, str]] = set()  # (venue, exec_id): a fill is counted once
         self.venues_up: set[str] = set()
         self.done_parents: dict[str, int] = {}  # parent_id -> when it ended, the first to end first
@@ -81,6 +86,7 @@ class State:
         self.clients_up: dict[str, int] = {}  # client -> since when
         self.clients_away: dict[str, int] = {}  # the same; who never logged on is in neither
         self.paused = ""  # why no new orders are taken or sent, "" while they are
+        self.trading: dict[tuple[str, str], TradingStatus] = {}  # (venue, symbol), as it said; nothing said: open
         self.exposure = Exposure()
         self.rate = MessageRate()
         self.kill_switch = KillSwitch()
@@ -89,6 +95,7 @@ class State:
         self.parent_count = 0
         self.child_count = 0
         self.cancel_count = 0
+        self.replace_count = 0
         self.decision_count = 0
         self.decisions_of: dict[str, int] = {}  # parent_id -> decisions made so far
         self.idle_decisions: dict[str, int] = {}  # parent_id -> decisions in a row that sent nothing
@@ -110,6 +117,9 @@ class State:
             ChildAcknowledged: self._child_changed,
             ChildCancelRequested: self._child_cancel_requested,
             ChildCancelRejected: self._child_changed,
+            ChildReplaceRequested: self._child_replace_requested,
+            ChildReplaceRejected: self._child_resized,
+            ChildReplaced: self._child_resized,
             ChildUncertain: self._child_changed,
             ChildStatus: self._child_changed,
             ChildFilled: self._child_filled,
@@ -119,6 +129,7 @@ class State:
             ChildRejected: self._child_ended,
             VenueUp: self._venue_up,
             VenueDown: self._venue_down,
+            TradingStatusChanged: self._trading_status_changed,
             KillSwitchSet: self._kill_switch_set,
             KillSwitchReleased: self._kill_switch_released,
             ClientUp: self._client_up,
@@ -132,6 +143,11 @@ class State:
         applier = self._appliers.get(type(fact))
         if applier is not None:  # the others (messages, alarms, measurements) are evidence and change nothing here
             applier(fact)
+
+    def trading_status(self, venue: str, symbol: str) -> TradingStatus:
+        """Whether the venue trades the symbol; open where it never said otherwise, of this symbol or of all."""
+        of_all = self.trading.get((venue, ""), TradingStatus.OPEN)
+        return self.trading.get((venue, symbol), TradingStatus.OPEN) if of_all is TradingStatus.OPEN else of_all
 
     def open_qty(self, parent_id: str) -> int:
         """Shares of the parent that may still fill at venues, uncertain ones included."""
@@ -203,10 +219,28 @@ class State:
 
     def _child_cancel_requested(self, fact: ChildCancelRequested) -> None:
         self.cancel_count += 1
-        self.child_by_cancel_id[fact.cancel_id] = fact.child_id
+        self._remember_request(fact.child_id, fact.cancel_id)
+        self.children[fact.child_id].apply(fact)
+
+    def _child_replace_requested(self, fact: ChildReplaceRequested) -> None:
+        self.replace_count += 1
+        self._remember_request(fact.child_id, fact.replace_id)
+        self._child_resized(fact)
+
+    def _remember_request(self, child_id: str, request_id: str) -> None:
+        self.child_by_request_id[request_id] = child_id
+        self._trails[self.children[child_id].submitted.parent_id].request_ids.append(request_id)
+
+    def _child_resized(self, fact: ChildReplaceRequested | ChildReplaced | ChildReplaceRejected) -> None:
         child = self.children[fact.child_id]
-        self._trails[child.submitted.parent_id].request_ids.append(fact.cancel_id)
+        was_open = child.is_open
         child.apply(fact)
+        if child.is_open:
+            pending_px = child.pending_replace.px if child.pending_replace is not None else 0
+            self.exposure.apply_resized(fact.child_id, child.leaves_qty, max(child.px, pending_px))
+        elif was_open:
+            self.exposure.apply_ended(fact.child_id)
+            self._forget_open(child)
 
     def _child_filled(self, fact: ChildFilled) -> None:
         child = self.children[fact.child_id]
@@ -241,9 +275,14 @@ class State:
 
     def _venue_up(self, fact: VenueUp) -> None:
         self.venues_up.add(fact.venue)
+        for venue, symbol in [key for key in self.trading if key[0] == fact.venue]:
+            del self.trading[venue, symbol]  # it says anew what it does not trade
 
     def _venue_down(self, fact: VenueDown) -> None:
         self.venues_up.discard(fact.venue)
+
+    def _trading_status_changed(self, fact: TradingStatusChanged) -> None:
+        self.trading[fact.venue, fact.symbol] = fact.status
 
     def _kill_switch_set(self, fact: KillSwitchSet) -> None:
         self.kill_switch.apply_set(fact.scope, fact.by, fact.text)
@@ -278,5 +317,5 @@ class State:
             for child_id in trail.child_ids:
                 del self.children[child_id]
             for request_id in trail.request_ids:
-                self.child_by_cancel_id.pop(request_id, None)
+                self.child_by_request_id.pop(request_id, None)
             self.executions.difference_update(trail.executions)

@@ -206,7 +206,7 @@ def _outcome(story: _Story, decision: DecisionMade, index: int, candidate: Candi
 
 def _fate(child: ChildOrder, rejected: str) -> str:
     filled = f"filled {child.cum_qty} @ {avg_px_to_text(child.notional_px, child.cum_qty)}" if child.cum_qty else ""
-    unfilled_qty = child.submitted.order_qty - child.cum_qty
+    unfilled_qty = child.order_qty - child.cum_qty
     match child.ord_status:
         case OrdStatus.FILLED:
             rest = ""

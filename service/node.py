@@ -13,8 +13,11 @@ from domain.facts import (
     AnyFact,
     ChildCancelRequested,
     ChildFilled,
+    ChildReplaceRequested,
     ChildSubmitted,
     EpochStarted,
+    ExecutionUnknown,
+    KillSwitchSet,
     MarketDataDown,
     MessageReceived,
     MessageSent,
@@ -42,15 +45,18 @@ from router.state import State
 from service.config import ServiceConfig, decisive
 from service.links import Links, Peer, PeerKind
 from service.sessions import SessionCommand, administer
-from venues import feed
+from venues import feed, trading
 from venues import inbound as venue_inbound
 from venues import outbound as venue_outbound
 
 VERSION = "0.1.0"
 SENT_REMEMBERED = 4096  # messages to venues whose reject can still be attributed to an order
-REF_SEQ_NUM, TEXT = 45, 58
 ASK_NS, ASK_MAX_NS = 1_000_000_000, 60_000_000_000  # between two questions about the same children
+REF_SEQ_NUM, TEXT, REF_MSG_TYPE = 45, 58, 372
+REJECTS = ("3", "j")
+NOT_OF_AN_ORDER = ("e", "g", "q", "Q")  # what a venue may turn down without a word about an order of ours
 MARKET_DATA_REQUEST_REJECT = "Y"
+TRADING_SESSION_STATUS, SECURITY_STATUS, MASS_CANCEL_REPORT = "h", "f", "r"
 
 
 @dataclass(slots=True)
@@ -90,6 +96,7 @@ class Node:
         self.is_shutting_down = False
         self._clients: dict[str, ClientConfig] = {client.name: client for client in config.clients}
         self._venue_kinds = {name: terms.kind for name, terms in venues.items()}
+        self._venue_configs = {venue.name: venue for venue in config.venues if venue.enabled}
         self._mics = {name: terms.mic for name, terms in venues.items()}
         self._symbols = tuple(instruments)
         self._model_text = model_text
@@ -211,6 +218,7 @@ class Node:
                 case PeerKind.MARKET_DATA:
                     if self.config.service.record_market_data:
                         self._record_received(peer, message, now_ns)
+                    self._handle_status(peer, message, now_ns)
                     for update in feed.to_updates(message, peer.name, now_ns):
                         self.market.apply(update, now_ns)
                     if message.msg_type == MARKET_DATA_REQUEST_REJECT:
@@ -243,11 +251,36 @@ class Node:
                 self._record_sent(peer, rejected, now_ns)
 
     def _handle_venue_message(self, peer: Peer, message: Message, now_ns: int) -> None:
-        refused = (
-            self._sent_to_venues.get((peer.name, message.get(REF_SEQ_NUM) or "")) if message.msg_type in "3j" else None
-        )
+        if message.msg_type in (TRADING_SESSION_STATUS, SECURITY_STATUS):
+            self._handle_status(peer, message, now_ns)
+            return
+        if message.msg_type == MASS_CANCEL_REPORT:  # the orders concerned are reported one by one
+            affected = f"{message.get(533) or 'some'} orders" if message.get(531) != "0" else "refused"
+            self.links.notice("mass_cancel", f"{peer.name}: {affected} {message.get(TEXT) or ''}".rstrip())
+            return
+        is_reject, ref_msg_type = message.msg_type in REJECTS, message.get(REF_MSG_TYPE)
+        if is_reject and ref_msg_type in NOT_OF_AN_ORDER:
+            self.links.notice("refused", f"{peer.name}: {ref_msg_type}: {message.get(TEXT) or ''}".rstrip())
+            return
+        refused = self._sent_to_venues.get((peer.name, message.get(REF_SEQ_NUM) or "")) if is_reject else None
         for report in venue_inbound.to_facts(message, peer.name, now_ns, parse(refused) if refused else None):
             self._commit(self.engine.child_report(report, now_ns), now_ns)
+            if isinstance(self._facts[-1], ExecutionUnknown):
+                self._dispute(peer, message, self._facts[-1], now_ns)
+
+    def _dispute(self, peer: Peer, report: Message, unknown: ExecutionUnknown, now_ns: int) -> None:
+        """A fill of an order that we never sent there is refused; whatever else is unclear may be ours."""
+        state = self.state
+        child = state.children.get(state.child_by_request_id.get(unknown.child_id, unknown.child_id))
+        if unknown.last_qty > 0 and (child is None or child.submitted.venue != peer.name):
+            answer = venue_outbound.dont_know(report, unknown.text)
+            if answer is not None:
+                self._send(peer, answer, now_ns)
+
+    def _handle_status(self, peer: Peer, message: Message, now_ns: int) -> None:
+        changed = trading.status_change(message, peer.name, self._venue_configs[peer.name].status_codes, now_ns)
+        if changed is not None:
+            self._commit(self.engine.trading_status(changed, now_ns), now_ns)
 
     def _record_received(self, peer: Peer, message: Message, now_ns: int) -> None:
         self._facts.append(MessageReceived(at_ns=now_ns, session=peer.session.name, raw=masked(message.raw)))
@@ -259,6 +292,10 @@ class Node:
         elif peer.kind is PeerKind.VENUE:
             self._commit(self.engine.venue_up(peer.name, now_ns), now_ns)
             self._ask_again.pop(peer.name, None)
+            symbols = self.engine.routing.venues[peer.name].symbols or self._symbols
+            wanted = self._venue_configs[peer.name].status_requests
+            for request in trading.subscriptions(wanted, symbols, f"{peer.name}-{now_ns}"):
+                self._send(peer, request, now_ns)
             self._ask_status(peer, now_ns)
         else:
             self._commit(self.engine.client_up(peer.name, now_ns), now_ns)
@@ -292,7 +329,9 @@ class Node:
         for fact in facts:
             self.state.apply(fact)
             self._facts.append(fact)
-            if isinstance(fact, ChildSubmitted | ChildCancelRequested):
+            if isinstance(fact, KillSwitchSet):
+                self._cancel_everywhere(fact, now_ns)
+            elif isinstance(fact, ChildSubmitted | ChildCancelRequested | ChildReplaceRequested):
                 child = self.state.children[fact.child_id]
                 venue = child.submitted.venue
                 peer = self.links.venues[venue]
@@ -303,6 +342,14 @@ class Node:
                         del self._sent_to_venues[next(iter(self._sent_to_venues))]
             elif isinstance(fact, client_outbound.REPORTED):
                 self._tell_client(fact, now_ns)
+
+    def _cancel_everywhere(self, fact: KillSwitchSet, now_ns: int) -> None:
+        """One message for all at a venue that takes it; the cancels of the single orders follow in any case."""
+        for name, config in self._venue_configs.items():
+            if config.can_mass_cancel and name in self.state.venues_up:
+                request = venue_outbound.mass_cancel(fact, name, f"{self.state.epoch}-K{now_ns}")
+                if request is not None:
+                    self._send(self.links.venues[name], request, now_ns)
 
     def _tell_client(self, fact: AnyFact, now_ns: int) -> None:
         child = None

@@ -4,11 +4,11 @@ The router sees only `terms()`: how a venue is reached must not change a decisio
 """
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from domain.fields import TimeInForce, VenueKind
+from domain.fields import TimeInForce, TradingStatus, VenueKind
 from domain.instruments import VenueTerms
 from domain.prices import PX_SCALE
 
@@ -37,10 +37,13 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auctions: tuple[TimeInForce, ...] = ()
     has_icebergs: bool = False
     can_replace: bool = False
+    can_mass_cancel: bool = False  # OrderMassCancelRequest(q), for the kill switch
+    status_requests: tuple[Literal["security", "session"], ...] = ()  # what it is asked for after a logon
+    status_codes: dict[Name, TradingStatus] = {}  # where it means something of its own by a code
     sender_comp_id: Name = "FAIRLEAD"
     target_comp_id: str = ""
     md_target_comp_id: str = ""
-    begin_string: Annotated[str, msgspec.Meta(pattern=r"^FIX\.4\.[24]$")] = "FIX.4.4"
+    begin_string: Literal["FIX.4.2", "FIX.4.4", "FIXT.1.1"] = "FIX.4.4"  # FIXT.1.1 carries FIX.5.0SP2
     heart_bt_int: Annotated[int, msgspec.Meta(ge=1)] = 30  # seconds
     enabled: bool = True
 

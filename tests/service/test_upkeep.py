@@ -127,7 +127,7 @@ def test_orders_that_are_done_leave_the_memory_and_their_ids_stay_used():
     for keyed in (state.open_children, state.done_parents, state._trails):
         assert keyed.keys() == state.parents.keys()
     assert set(state.parent_by_cl_ord_id.values()) == state.parents.keys()
-    assert set(state.child_by_cancel_id.values()) <= state.children.keys()
+    assert set(state.child_by_request_id.values()) <= state.children.keys()
     assert sum(len(trail.executions) for trail in state._trails.values()) == len(state.executions)
     client, first = next((name, next(iter(ems.orders))) for name, ems in platform.ems.items())
     assert (client, first) not in state.parent_by_cl_ord_id

@@ -41,6 +41,8 @@ def test_comp_ids_that_the_venue_demands() -> None:
         ({"port": 0}, "`$.port`"),
         ({"fill_prior": 1.5}, "`$.fill_prior`"),
         ({"begin_string": "FIX.4.3"}, "`$.begin_string`"),
+        ({"status_requests": ["weather"]}, "`$.status_requests[0]`"),
+        ({"status_codes": {"2": "asleep"}}, "`$.status_codes[...]`"),
         ({"mic": "NASDAQ"}, "`$.mic`"),
         ({"colour": "red"}, "unknown field `colour`"),
     ],

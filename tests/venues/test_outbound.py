@@ -2,11 +2,20 @@
 
 import pytest
 
-from domain.facts import AnyFact, ChildAcknowledged, ChildCancelRequested, ChildSubmitted
+from domain.facts import (
+    AnyFact,
+    ChildAcknowledged,
+    ChildCancelRequested,
+    ChildReplaced,
+    ChildReplaceRequested,
+    ChildSubmitted,
+    KillSwitchSet,
+)
 from domain.fields import Action, Side, VenueKind
 from domain.orders import ChildOrder
 from fix.messages import encode
-from venues.outbound import messages, status_request
+from tests.venues.test_inbound import message
+from venues.outbound import dont_know, mass_cancel, messages, status_request
 
 AT_NS = 1_704_189_600_000_000_000  # 2024-01-02 10:00:00 UTC
 SECOND = 1_000_000_000
@@ -78,6 +87,65 @@ def test_cancel(version: str, acknowledged: bool, more: str) -> None:
 def test_status_request(version: str) -> None:
     order = ChildOrder(child(Action.POST))
     assert fields(encode(status_request(order), version)) == expected("11=E-1 1=ACC 55=AAPL 54=2")
+
+
+def test_replace_and_what_follows_it_go_by_the_last_accepted_request() -> None:
+    order = ChildOrder(child(Action.POST))
+    order.apply(ChildAcknowledged(at_ns=AT_NS, child_id="E-1", venue_order_id="V1"))
+    sent = []
+    for number in (1, 2):
+        fields_ = {"child_id": "E-1", "replace_id": f"E-R{number}", "order_qty": 300 - 100 * number, "px": 1_002_600}
+        asked = ChildReplaceRequested(at_ns=AT_NS + SECOND, reason="shrink", **fields_)
+        order.apply(asked)
+        sent += messages(asked, order, VenueKind.LIT)
+        order.apply(ChildReplaced(at_ns=AT_NS + SECOND, **fields_))
+    cancel = ChildCancelRequested(at_ns=AT_NS + SECOND, child_id="E-1", cancel_id="E-X1", reason="horizon")
+    sent += messages(cancel, order, VenueKind.LIT)
+    same = "37=V1 1=ACC 55=AAPL 54=2 60=20240102-10:00:01.000"
+    as_sent = "21=1 40=2 44=100.26 59=0 18=6"
+    assert [(item.MSG_TYPE, fields(encode(item, "FIX.4.4"))) for item in sent] == [
+        ("G", expected(f"11=E-R1 41=E-1 38=200 {same} {as_sent}")),
+        ("G", expected(f"11=E-R2 41=E-R1 38=100 {same} {as_sent}")),
+        ("F", expected(f"11=E-X1 41=E-R2 38=100 {same}")),
+    ]
+    assert fields(encode(status_request(order), "FIX.4.4"))["11"] == "E-R2"
+
+
+@pytest.mark.parametrize("kind", [VenueKind.DARK, VenueKind.DEALER])
+def test_replace_repeats_what_the_kind_of_venue_was_sent(kind: VenueKind) -> None:
+    order = ChildOrder(child(Action.MID_PEG, min_qty=100))
+    asked = ChildReplaceRequested(
+        at_ns=AT_NS, child_id="E-1", replace_id="E-R1", order_qty=200, px=1_002_500, reason="shrink"
+    )
+    order.apply(asked)
+    (new,) = messages(order.submitted, order, kind)
+    (replace,) = messages(asked, order, kind)
+    shared = ("ord_type", "time_in_force", "exec_inst", "min_qty", "symbol", "side", "account")
+    assert [getattr(replace, name) for name in shared] == [getattr(new, name) for name in shared]
+
+
+@pytest.mark.parametrize(
+    ("scope", "body"),
+    [
+        ("firm", "530=7"),
+        ("venue:V", "530=7"),
+        ("symbol:AAPL", "530=1 55=AAPL"),
+        ("venue:W", None),
+        ("account:ACC", None),
+        ("client:EMS", None),
+    ],
+)
+def test_mass_cancel_of_a_kill_switch(scope: str, body: str | None) -> None:
+    request = mass_cancel(KillSwitchSet(at_ns=AT_NS, scope=scope, by="ops", text=""), "V", "K1")
+    sent = None if request is None else fields(encode(request, "FIX.4.4"))
+    wanted = f"11=K1 {body} 60=20240102-10:00:00.000" if body else None
+    assert sent == (expected(wanted) | {"58": "kill switch"} if wanted else None)
+
+
+def test_a_fill_that_is_not_ours_is_refused() -> None:
+    answer = dont_know(message("8", "37=V9 11=E-99 17=F7 55=AAPL 54=1 150=F 32=100 31=10.00"), "unknown")
+    assert fields(encode(answer, "FIX.4.4")) == expected("37=V9 17=F7 127=D 55=AAPL 54=1 58=unknown")
+    assert dont_know(message("8", "11=E-99 150=F 32=100 31=10.00"), "") is None  # nothing to name it by
 
 
 def test_other_facts_are_not_for_the_venue() -> None:
