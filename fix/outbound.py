@@ -52,6 +52,11 @@ class Outbound:
         self._queue.clear()
         self._replays = 0
 
+    def drop_replays(self) -> None:
+        """The numbering that they belong to is over."""
+        self._queue = deque(item for item in self._queue if isinstance(item, Outgoing))
+        self._replays = 0
+
     def take(self) -> list[Outgoing]:
         """What is to be written now: all of it, unless a replay is longer than a burst."""
         if not self._replays:

@@ -122,7 +122,11 @@ class Session(Core):
         return self.events.popleft() if self.events else None
 
     def take_outbox(self) -> list[Outgoing]:
-        """What is to be written, in order; each message is given once. A long replay comes a burst at a time."""
+        """What is to be written, in order; each message is given once. A long replay comes a burst at a time.
+
+        To be called after each input: it is here that the store writes what the input led to.
+        """
+        self.store.flush()
         return self.out.take()
 
     def logout(self, text: str, now_ns: int) -> None:

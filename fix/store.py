@@ -4,7 +4,8 @@ The node keeps this in its journal and in memory; FileStore is for processes wit
 """
 
 import os
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,10 @@ class Store(Protocol):
         """Forget the messages and set both numbers to 1."""
         ...
 
+    def flush(self) -> None:
+        """Called before what was said leaves: what was kept until now outlasts the process."""
+        ...
+
 
 class MemoryStore:
     """Keeps the last `max_messages`; older ones are gap-filled when asked for."""
@@ -59,87 +64,166 @@ class MemoryStore:
         self.next_in = self.next_out = 1
         self._sent.clear()
 
+    def flush(self) -> None:
+        pass
+
+
+_CHUNK, _LARGEST_CHUNK = 1 << 16, 1 << 24  # bytes read at once, whatever size a damaged record claims to have
+_INDEXED = 64  # one of so many messages has its place in memory
+
 
 class FileStore:
-    """A MemoryStore whose every change is also appended to a file, handed to the operating system before returning.
+    """Everything in one file that only grows, with one write for all that one input led to.
 
-    A record is a line "KIND NUMBER SIZE TYPE", `SIZE` bytes and a line feed. A tail that was cut off while being
-    written is dropped when the file is opened.
+    A record is a line "KIND NUMBER SIZE TYPE", `SIZE` bytes and a line feed. Messages stay on disk: memory holds the
+    place of every 64th, from where a replay reads on, a chunk at a time. A tail that was cut off while being written is
+    dropped when the file is opened. `sync`: what was flushed also outlasts a loss of power. OSError where the disk is
+    full; nothing of what could not be written leaves.
     """
 
-    def __init__(self, path: Path, max_messages: int = 100_000) -> None:
-        self._memory = MemoryStore(max_messages)
+    def __init__(self, path: Path, sync: bool = False) -> None:
+        self.next_in = self.next_out = 1
+        self.began_ns = 0
+        self._sync = sync
+        self._written = (1, 1, 0)  # the numbers as the file has them
+        self._pending: list[bytes] = []
+        self._resets = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        with open(self._file, "rb", closefd=False) as content:
-            os.ftruncate(self._file, self._load(content.read()))
+        self._forget()
+        self._load()
 
-    def _load(self, data: bytes) -> int:
-        """Apply the records; the size of what is whole."""
-        memory, position = self._memory, 0
-        while (line_end := data.find(b"\n", position)) > 0:
-            try:
-                kind, number, size, msg_type = data[position:line_end].decode("ascii").split(" ")
-                value, end = int(number), line_end + 1 + int(size)
-            except ValueError:
-                break
-            if data[end : end + 1] != b"\n":
-                break
+    def _forget(self) -> None:
+        self._flushed = 0  # bytes in the file
+        self._size = 0  # and with what is pending
+        self._last = 0  # the highest number kept
+        self._count = 0
+        self._numbers: list[int] = []
+        self._places: list[int] = []
+
+    def _load(self) -> None:
+        whole = 0
+        for kind, value, _, begin, end in self._records(0):
+            whole = end
             match kind:
                 case "S":
-                    memory.append(value, msg_type, data[line_end + 1 : end])
+                    self._note(value, begin)
                 case "I":
-                    memory.next_in = value
+                    self.next_in = value
                 case "O":
-                    memory.next_out = value
+                    self.next_out = value
                 case "B":
-                    memory.began_ns = value
+                    self.began_ns = value
                 case "R":
-                    memory.reset()
-            position = end + 1
-        return position
+                    self.next_in = self.next_out = 1
+                    self._forget()
+        self._written = (self.next_in, self.next_out, self.began_ns)
+        self._size = self._flushed = whole
+        os.ftruncate(self._file, whole)
 
-    def _write(self, kind: str, number: int, raw: bytes = b"", msg_type: str = "-") -> None:
-        os.write(self._file, b"%b %d %d %b\n%b\n" % (kind.encode(), number, len(raw), msg_type.encode(), raw))
+    def _records(self, place: int) -> Iterator[tuple[str, int, tuple[str, bytes], int, int]]:
+        """(kind, number, (MsgType(35), bytes), begin, end) of each whole record from `place` on."""
+        data = b""
+        position = 0
+        while True:
+            line_end = data.find(b"\n", position)
+            size = 0
+            if line_end >= 0:
+                try:
+                    kind, number, length, msg_type = data[position:line_end].decode("ascii").split(" ")
+                    value, size = int(number), int(length)
+                except ValueError:
+                    return
+                end = line_end + 1 + size
+                if end < len(data):
+                    if size < 0 or data[end] != 10:
+                        return
+                    yield kind, value, (msg_type, data[line_end + 1 : end]), place + position, place + end + 1
+                    position = end + 1
+                    continue
+            elif len(data) - position > _CHUNK:
+                return  # no line is that long
+            more = os.pread(self._file, min(max(_CHUNK, size), _LARGEST_CHUNK), place + len(data))
+            if not more:
+                return
+            data, place, position = data[position:] + more, place + position, 0
 
-    @property
-    def next_in(self) -> int:
-        return self._memory.next_in
+    def _note(self, number: int, place: int) -> None:
+        if self._count % _INDEXED == 0:
+            self._numbers.append(number)
+            self._places.append(place)
+        self._count += 1
+        self._last = number
 
-    @next_in.setter
-    def next_in(self, value: int) -> None:
-        self._memory.next_in = value
-        self._write("I", value)
-
-    @property
-    def next_out(self) -> int:
-        return self._memory.next_out
-
-    @next_out.setter
-    def next_out(self, value: int) -> None:
-        self._memory.next_out = value
-        self._write("O", value)
-
-    @property
-    def began_ns(self) -> int:
-        return self._memory.began_ns
-
-    @began_ns.setter
-    def began_ns(self, value: int) -> None:
-        self._memory.began_ns = value
-        self._write("B", value)
+    def _put(self, kind: bytes, number: int, raw: bytes = b"", msg_type: str = "-") -> None:
+        record = b"%b %d %d %b\n%b\n" % (kind, number, len(raw), msg_type.encode(), raw)
+        self._pending.append(record)
+        self._size += len(record)
 
     def append(self, msg_seq_num: int, msg_type: str, raw: bytes) -> None:
-        self._memory.append(msg_seq_num, msg_type, raw)
-        self._write("S", msg_seq_num, raw, msg_type)
+        if msg_seq_num <= self._last:
+            self._cut(msg_seq_num)
+        self._note(msg_seq_num, self._size)
+        self._put(b"S", msg_seq_num, raw, msg_type)
 
-    def sent(self, begin: int, end: int) -> Iterable[Sent]:
-        return self._memory.sent(begin, end)
+    def _cut(self, number: int) -> None:
+        """The numbers were set back: what was sent under them is not to be sent again."""
+        kept = list(self.sent(1, number - 1))
+        numbers = (self.next_in, self.next_out, self.began_ns)
+        self.reset()
+        for message in kept:
+            self.append(*message)
+        self.next_in, self.next_out, self.began_ns = numbers
+
+    def sent(self, begin: int, end: int) -> Iterator[Sent]:
+        self.flush()
+        block = bisect_right(self._numbers, begin) - 1
+        resets = self._resets
+        if self._numbers and end >= begin:
+            for kind, number, (msg_type, raw), _, _ in self._records(self._places[max(block, 0)]):
+                if number > end and kind == "S":
+                    return
+                if kind == "S" and number >= begin:
+                    yield number, msg_type, raw
+                    if self._resets != resets:
+                        return
+
+    def flush(self) -> None:
+        next_in, next_out, began_ns = self._written
+        if self.next_in != next_in:
+            self._put(b"I", self.next_in)
+        if self.next_out != next_out:
+            self._put(b"O", self.next_out)
+        if self.began_ns != began_ns:
+            self._put(b"B", self.began_ns)
+        if self._pending:
+            data = b"".join(self._pending)
+            self._write(data)
+            self._flushed += len(data)
+            self._pending.clear()
+            self._written = (self.next_in, self.next_out, self.began_ns)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            done = os.write(self._file, data)
+            while done < len(data):
+                done += os.write(self._file, data[done:])
+            if self._sync:
+                os.fdatasync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._flushed)  # half a record would hide those behind it
+            raise
 
     def reset(self) -> None:
-        self._memory.reset()
+        self.next_in = self.next_out = 1
+        self._written = (1, 1, self.began_ns)
+        self._resets += 1
+        self._pending.clear()
+        self._forget()
         os.ftruncate(self._file, 0)
-        self._write("R", 0)
+        self._put(b"B", self.began_ns)
+        self.flush()
 
     def close(self) -> None:
+        self.flush()
         os.close(self._file)

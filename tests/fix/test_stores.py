@@ -1,5 +1,6 @@
 """Both stores keep the same things; the file keeps them across a restart, even one in the middle of a write."""
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,3 +116,87 @@ def test_a_chunk_that_is_held_already_is_not_asked_for() -> None:
     gap.hold(5, None)
     gap.hold(6, None)
     assert gap.advance(5, 1) is None
+
+
+# --- the file ---
+
+
+def test_one_write_for_an_input(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    store = FileStore(path)
+    fill(store)
+    assert path.read_bytes() == b""
+    store.flush()
+    assert path.read_bytes().endswith(b"I 4 0 -\n\nO 6 0 -\n\n")
+    store.close()
+
+
+def test_messages_stay_on_disk(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    count = 5_000
+    for number in range(1, count + 1):
+        store.append(number, "8", b"%d " % number * (40_000 if number == 2_000 else 5))
+    assert sum(map(len, (store._numbers, store._places))) < count / 20  # what memory holds of them
+    for begin, end in ((1, 1), (63, 66), (1_990, 2_010), (4_999, 9_999), (count, count), (count + 1, count + 9)):
+        found = list(store.sent(begin, end))
+        assert [number for number, _, _ in found] == [*range(begin, min(end, count) + 1)]
+        assert all(raw.startswith(b"%d " % number) for number, _, raw in found)
+
+
+def test_a_replay_in_bursts_goes_on_while_the_file_grows_and_ends_with_a_reset(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    fill(store)
+    going = iter(store.sent(1, 5))
+    assert next(going) == MESSAGES[0]
+    store.append(9, "8", b"later")
+    store.flush()
+    assert [*going] == MESSAGES[1:]
+    going = iter(store.sent(1, 9))
+    assert next(going) == MESSAGES[0]
+    store.reset()
+    store.append(3, "8", b"of the new numbering")
+    assert [*going] == []
+
+
+def test_numbers_that_an_operator_set_back_are_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    store = FileStore(path)
+    fill(store)
+    store.next_out = 3
+    store.append(3, "8", b"anew")
+    assert list(store.sent(1, 9)) == [MESSAGES[0], (3, "8", b"anew")]
+    store.close()
+    again = FileStore(path)
+    assert (again.next_in, again.next_out, list(again.sent(1, 9))) == (4, 3, [MESSAGES[0], (3, "8", b"anew")])
+
+
+@pytest.mark.parametrize("damage", [b"S 7 99999999999 8\nxx", b"S 7 -3 8\n\n", b"\0" * 300, b"x" * 200_000])
+def test_a_damaged_tail_is_dropped(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "store"
+    store = FileStore(path)
+    fill(store)
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + damage)
+    again = FileStore(path)
+    assert (again.next_in, again.next_out, list(again.sent(1, 9))) == (4, 6, MESSAGES)
+    assert path.read_bytes() == whole
+
+
+def test_a_full_disk_leaves_no_half_record(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    store = FileStore(path)
+    fill(store)
+    store.flush()
+    whole = path.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[1]))
+    try:
+        store.append(9, "8", b"too long for what is left")
+        with pytest.raises(OSError, match="File too large"):
+            store.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == whole
+    store.flush()
+    assert list(FileStore(path).sent(6, 9)) == [(9, "8", b"too long for what is left")]
