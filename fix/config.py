@@ -23,6 +23,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sender_comp_id: str
     target_comp_id: str
     role: Literal["acceptor", "initiator"]
+    name: str = ""  # to tell it from others; "": OURS->THEIRS
     default_appl_ver_id: str = ""  # with FIXT.1.1: DefaultApplVerID(1137), "9" or "FIX.5.0SP2"; "": the latest
     heart_bt_int: int = 30  # seconds; an acceptor takes what the Logon(A) says; 0: no heartbeats
     schedule: Schedule | None = None  # None: always open

@@ -5,6 +5,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from fix.config import SessionConfig
 from fix.dictionary import Dictionary, dictionary, typed_dictionary
@@ -33,7 +34,7 @@ class Core:
     def __init__(self, config: SessionConfig, store: Store, now_ns: int, dictionary: Dictionary | None = None) -> None:
         self.config = config
         self.store = store
-        self.name = f"{config.sender_comp_id}->{config.target_comp_id}"
+        self.name = config.name or f"{config.sender_comp_id}->{config.target_comp_id}"
         self.state = State.DISCONNECTED
         self.enabled = True  # False: nobody is let in, see `fix.directory`
         self.own_dictionary = dictionary
@@ -47,6 +48,7 @@ class Core:
         self.garbled_seen = 0
         self.gap = InboundGap(config.max_held_messages, config.resend_request_size)
         self.throttle = Throttle(config.max_messages_per_s) if config.max_messages_per_s else None
+        self.awake: dict[Any, None] | None = None  # where to say that there is something to take, see `fix.engine`
         self.events: deque[Event] = deque()
         self.out = Outbound(config, store, self.peer_validator.dictionary, now_ns)
         self.heart_bt_ns = config.heart_bt_int * NS_PER_S
@@ -72,7 +74,7 @@ class Core:
         fields = encode(typed, self.version)
         if answers is not None and (routing := self.out.routing(answers)):
             fields = routing.encode("latin-1") + fields
-        return self.out.app(typed.MSG_TYPE, fields, now_ns, live=self.state is LOGGED_ON)
+        return self._send(typed.MSG_TYPE, fields, now_ns)
 
     def send_fields(self, msg_type: str, fields: Iterable[tuple[str, str]], now_ns: int) -> Outgoing:
         """`send` for a message without a typed form: (tag, value) as text, in the order in which they are to go out.
@@ -80,7 +82,12 @@ class Core:
         Fields of the header come first; those that the session itself fills in are not among them.
         """
         text = "".join([f"{tag}={value}\x01" for tag, value in fields])
-        return self.out.app(msg_type, text.encode("latin-1"), now_ns, live=self.state is LOGGED_ON)
+        return self._send(msg_type, text.encode("latin-1"), now_ns)
+
+    def _send(self, msg_type: str, fields: bytes, now_ns: int) -> Outgoing:
+        if self.awake is not None:
+            self.awake[self] = None
+        return self.out.app(msg_type, fields, now_ns, live=self.state is LOGGED_ON)
 
     def reject(self, message: Message, reason: SessionRejectReason, tag: int, text: str, now_ns: int) -> None:
         """Reject(3); `tag` 0 where no single field is to blame."""
@@ -174,6 +181,7 @@ class Core:
         self.store.reset()
         self.store.began_ns = now_ns
         self.gap.clear()
+        self.out.drop_replays()
         self.events.append(SequenceReset())
 
     def request_gap(self, message: Message, now_ns: int, ask: bool = True) -> None:

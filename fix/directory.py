@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Identity = tuple[str, str, str]  # BeginString, SenderCompID, TargetCompID, as the peer's messages have them
 
 
+def is_pattern(comp_id: str) -> bool:
+    return "*" in comp_id or "?" in comp_id
+
+
 @dataclass(slots=True, eq=False)
 class SessionTemplate:
     """`config`: its CompIDs are patterns, with * and ?. `make`: a session from that config with the real CompIDs in it.
@@ -45,7 +49,7 @@ class SessionDirectory:
 
     def __init__(self, sessions: "Iterable[Session]" = (), templates: Iterable[SessionTemplate] = ()) -> None:
         self._sessions: dict[Identity, Session] = {}
-        self._templates = tuple(templates)
+        self._templates = list(templates)
         for session in sessions:
             self.add(session)
 
@@ -59,6 +63,10 @@ class SessionDirectory:
         """From now on; in place of the one with the same address, if there is one."""
         config = session.config
         self._sessions[config.begin_string, config.target_comp_id, config.sender_comp_id] = session
+
+    def add_template(self, template: SessionTemplate) -> None:
+        """Where several match, the first counts."""
+        self._templates.append(template)
 
     def remove(self, session: "Session") -> None:
         """No new connection is let in; one that is there is its user's to end."""
