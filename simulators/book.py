@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Protocol
 
-from domain.fields import LastLiquidityInd, Side
+from domain.fields import LastLiquidityInd, Side, TradingStatus
 from domain.market import BookSnapshot, LevelChange, MarketUpdate, TradePrinted
 from simulators.orders import Order, Publisher
 
@@ -211,11 +211,20 @@ class Book:
 class Reference:
     """One symbol over all lit books: the best bid and offer that the dark and the dealers go by."""
 
-    __slots__ = ("books", "halted")
+    __slots__ = ("books", "halted", "status")
 
     def __init__(self) -> None:
         self.books: list[Book] = []
-        self.halted = False
+        self.halted = False  # nothing matches
+        self.status = TradingStatus.OPEN
+
+    def change(self, status: TradingStatus) -> bool:
+        """Trade in another way; False if it is the present one."""
+        if status is self.status:
+            return False
+        self.status = status
+        self.halted = status is not TradingStatus.OPEN
+        return True
 
     @property
     def bid_px(self) -> int:

@@ -33,7 +33,18 @@ from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE, Subscription, refus
 from simulators.exchange_orders import OrderDesk
 from simulators.ledger import LedgerEntry
 from simulators.market_config import MarketConfig
-from simulators.orders import Accepted, Canceled, CancelRejected, Order, OrderEvent, Rejected, TimedEvent, Traded
+from simulators.orders import (
+    Accepted,
+    AuctionIndicated,
+    Canceled,
+    CancelRejected,
+    Order,
+    OrderEvent,
+    Rejected,
+    StatusChanged,
+    TimedEvent,
+    Traded,
+)
 
 _ORDER_EVENTS = (Accepted, Traded, Canceled, Rejected, CancelRejected)
 _NEVER = 1 << 62
@@ -293,6 +304,8 @@ class Exchange:
             venue = self._venues[name]
             if isinstance(event, _ORDER_EVENTS):
                 self._report(venue, event, at_ns)
+            elif isinstance(event, StatusChanged | AuctionIndicated):
+                pass  # nobody asks these venues for it yet
             elif venue.data.subscriptions:
                 instants.setdefault((name, at_ns), []).append(event)
         for (name, at_ns), updates in instants.items():

@@ -10,6 +10,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from random import Random
 from typing import Protocol
 
+from domain.fields import TradingStatus
 from domain.market import MarketUpdate
 from simulators.book import Book, Reference
 from simulators.dark import DarkPool, DarkVenue
@@ -18,7 +19,7 @@ from simulators.flow import NEVER, LitFlow, Scene, Signal
 from simulators.latent import Latent
 from simulators.lit import LitVenue
 from simulators.market_config import DarkConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
-from simulators.orders import Order, Publisher, TimedEvent
+from simulators.orders import Order, Publisher, StatusChanged, TimedEvent
 from simulators.takers import FastFlow, TakerFlow
 
 
@@ -51,7 +52,9 @@ class Market:
         self._events: list[TimedEvent] = []
         self._processes: list[Process] = []
         self._sleepers: dict[str, int] = {}  # the process of a venue that an order may wake
-        publishers = {venue.name: Publisher(venue.name, self._events, start_ns) for venue in config.venues}
+        publishers = self._publishers = {
+            venue.name: Publisher(venue.name, self._events, start_ns) for venue in config.venues
+        }
         for symbol in config.symbols:
             self.references[symbol.symbol].books += [
                 Book(symbol.symbol, publishers[venue.name]) for venue in config.venues if isinstance(venue, LitConfig)
@@ -92,6 +95,21 @@ class Market:
     def snapshot(self, venue: str, symbol: str) -> list[MarketUpdate]:
         """What a new subscriber has to know: the book, the standing quote, or nothing in the dark. Else KeyError."""
         return self.venues[venue].snapshot(symbol)
+
+    def status(self, symbol: str) -> TradingStatus:
+        """How the lit venues trade a symbol now; each change is a StatusChanged of every venue. Else KeyError."""
+        return self.references[symbol].status
+
+    def set_status(self, symbol: str, status: TradingStatus, text: str, now_ns: int) -> list[TimedEvent]:
+        """From `now_ns` on the symbol trades that way at every venue: a halt by the authorities, and its end."""
+        self._run(now_ns)
+        self._change_status(symbol, status, text, now_ns)
+        return self._take_events()
+
+    def _change_status(self, symbol: str, status: TradingStatus, text: str, at_ns: int) -> None:
+        if self.references[symbol].change(status):
+            for publisher in self._publishers.values():
+                publisher.publish(at_ns, StatusChanged(publisher.venue, symbol, status, text))
 
     def _run(self, now_ns: int) -> None:
         heap, processes = self._heap, self._processes

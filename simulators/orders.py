@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from domain.fields import LastLiquidityInd, Side
+from domain.fields import LastLiquidityInd, Side, TimeInForce, TradingStatus
 from domain.market import MarketUpdate
 
 
@@ -28,6 +28,7 @@ class Order:
     min_qty: int = 0  # smallest single execution; the rest of an order may be smaller
     quote_id: str = ""  # the dealer's quote that it takes
     post_only: bool = False
+    time_in_force: TimeInForce = TimeInForce.DAY  # AT_THE_OPENING and AT_THE_CLOSE: for that auction only
     cum_qty: int = 0
     received_ns: int = 0
 
@@ -72,8 +73,29 @@ class CancelRejected(msgspec.Struct, frozen=True):
     text: str
 
 
+class StatusChanged(msgspec.Struct, frozen=True, gc=False):
+    """A venue trades a symbol in another way from now on; `text` says why."""
+
+    venue: str
+    symbol: str
+    status: TradingStatus
+    text: str = ""
+
+
+class AuctionIndicated(msgspec.Struct, frozen=True, gc=False):
+    """What an auction would do now: the shares that it would cross at `px` (0: it would cross none), and how many more
+    there are to buy (or, below 0, to sell) at that price, or at market where there is none."""
+
+    venue: str
+    symbol: str
+    px: int
+    paired_qty: int
+    imbalance_qty: int
+
+
 OrderEvent = Accepted | Rejected | Traded | Canceled | CancelRejected
-VenueEvent = OrderEvent | MarketUpdate
+PhaseEvent = StatusChanged | AuctionIndicated
+VenueEvent = OrderEvent | MarketUpdate | PhaseEvent
 TimedEvent = tuple[str, int, VenueEvent]  # venue, at_ns, what happened
 
 

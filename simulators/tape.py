@@ -11,11 +11,11 @@ an anonymous order, ahead of clients' orders at its price: it may well have been
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import exp
 
-from domain.fields import Side
+from domain.fields import Side, TradingStatus
 from domain.market import TradePrinted
 from simulators.book import Book, BookSide, Reference, Resting
 from simulators.flow import NEVER, Signal
@@ -66,7 +66,11 @@ class TapeMarket(Market):
         if symbol.symbol != self._tape_symbol:
             return super()._background(symbol)
         reference = self.references[symbol.symbol]
-        flow = TapeFlow(reference, self._rows, self._start_ns, self._from_ns, self._speed)
+
+        def change_status(status: TradingStatus, at_ns: int) -> None:
+            self._change_status(symbol.symbol, status, "as on the tape", at_ns)
+
+        flow = TapeFlow(reference, self._rows, self._start_ns, self._from_ns, self._speed, change_status)
         self._processes.append(flow)
         return flow
 
@@ -160,7 +164,13 @@ class TapeFlow:
     """Drives the lit books of one symbol along the file. `pressure` leans to the side of recent real trades."""
 
     def __init__(
-        self, reference: Reference, rows: Iterator[TapeRow], start_ns: int, from_ns: int | None, speed: float
+        self,
+        reference: Reference,
+        rows: Iterator[TapeRow],
+        start_ns: int,
+        from_ns: int | None,
+        speed: float,
+        change_status: Callable[[TradingStatus, int], None],
     ) -> None:
         first = next(rows, None)
         if first is None:
@@ -168,6 +178,7 @@ class TapeFlow:
         self.pressure = 0.0
         self.next_ns = start_ns
         self._reference = reference
+        self._change_status = change_status
         self._books = reference.books
         self._rows = rows
         self._row = first
@@ -294,7 +305,7 @@ class TapeFlow:
 
     def _halt(self, halted: bool, at_ns: int) -> None:
         resumed = self._reference.halted and not halted
-        self._reference.halted = halted
+        self._change_status(TradingStatus.HALTED if halted else TradingStatus.OPEN, at_ns)
         if not resumed:
             return
         for client in self._clients(BUY) + self._clients(SELL):  # what came to cross them while nothing matched

@@ -23,7 +23,7 @@ if compiled:
 else:
     from bench.market import uncompiled
     uncompiled()
-from domain.fields import Side
+from domain.fields import Side, TradingStatus
 from simulators import book, flow, latent, presets, takers
 from simulators.market import Market
 from simulators.market_config import default_market
@@ -36,8 +36,9 @@ for config in (default_market(), *(presets.load(name) for name in presets.names(
         px = market.references[symbol].bid_px
         order = Order(f"o{second}", "R", f"c{second}", symbol, Side.BUY, 300, px, immediate=second % 3 == 0)
         events = market.submit(config.venues[0].name, order, second * 10**9 - 5 * 10**8)
-        market.references[symbol].halted = second in (20, 21)
-        digest.update(repr(events + market.advance(second * 10**9)).encode())
+        status = TradingStatus.HALTED if second in (20, 21) else TradingStatus.OPEN
+        events += market.set_status(symbol, status, "", second * 10**9)
+        digest.update(repr(events).encode())
 print(digest.hexdigest())
 """
 

@@ -7,13 +7,13 @@ from random import Random
 import msgspec
 import pytest
 
-from domain.fields import Side, VenueKind
+from domain.fields import Side, TradingStatus, VenueKind
 from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketView, TradePrinted
 from simulators.book import Book, Reference, Resting
 from simulators.latent import Latent
 from simulators.market import Market
 from simulators.market_config import DarkConfig, LitConfig, MarketConfig, SymbolConfig, default_market
-from simulators.orders import Accepted, Canceled, Order, Publisher, Traded
+from simulators.orders import Accepted, Canceled, Order, Publisher, Rejected, StatusChanged, Traded
 from simulators.takers import FastFlow, TakerFlow
 
 START_NS = 1_700_000_000_000_000_000
@@ -341,3 +341,26 @@ def test_a_market_of_one_book_and_nothing_else():
     (snapshot,) = market.snapshot("ONE", "SOLO")
     assert isinstance(snapshot, BookSnapshot)
     assert abs(market.references["SOLO"].mid2_px / 2 - 10_0000) <= 3 * TICK
+
+
+def test_a_halt_is_told_by_every_venue_and_stops_all_trading():
+    market = Market(default_market(), 1, START_NS)
+    market.advance(START_NS + 10 * SECOND_NS)
+    halted_ns = START_NS + 20 * SECOND_NS
+    told = market.set_status("ALFA", TradingStatus.HALTED, "news", halted_ns)
+    assert [event for _, _, event in told][-7:] == [
+        StatusChanged(venue.name, "ALFA", TradingStatus.HALTED, "news") for venue in market.config.venues
+    ]
+    assert market.set_status("ALFA", TradingStatus.HALTED, "news", halted_ns) == []
+    assert market.status("ALFA") is TradingStatus.HALTED
+    assert market.status("BRVO") is TradingStatus.OPEN
+    refused = order(1, Side.BUY, 100, symbol="ALFA")
+    ((_, _, event),) = market.submit("ARGO", refused, halted_ns)
+    assert event == Rejected(refused, "trading in ALFA is halted")
+    quiet = market.advance(halted_ns + 60 * SECOND_NS)
+    traded = Counter(event.symbol for _, _, event in quiet if isinstance(event, TradePrinted))
+    assert not traded["ALFA"]
+    assert traded["BRVO"]
+    market.set_status("ALFA", TradingStatus.OPEN, "", halted_ns + 60 * SECOND_NS)
+    after_ns = halted_ns + 120 * SECOND_NS
+    assert any(isinstance(e, TradePrinted) and e.symbol == "ALFA" for _, _, e in market.advance(after_ns))
