@@ -15,7 +15,7 @@ from service.links import EMS_PORT, market_data_port
 from service.node import Node
 from simulators.client import Ems
 from simulators.exchange import Exchange, MarketMachine
-from simulators.world import World
+from simulators.world import Network, World
 
 SECOND_NS = 1_000_000_000
 NETWORK_NS = 50_000  # one way, between any two
@@ -53,9 +53,10 @@ class Simulation:
         ems: dict[str, Ems],
         start_ns: int,
         endpoint: Callable[[Node], Any] = Recorder,
+        network: Network | None = None,
     ) -> None:
         self.config = config
-        self.world = World(start_ns)
+        self.world = World(start_ns, network)
         self.exchange = Exchange(
             market,
             counterparty=config.service.comp_id,

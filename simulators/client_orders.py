@@ -121,6 +121,8 @@ class EmsBooks:
             self.violations.append(f"OrderCancelReject for ClOrdID(11) {cl_ord_id!r}, which is no open request")
             return
         order.text = text(message, 58)
+        if order.cum_qty >= order.order_qty and not order.is_final:
+            order.settled_status = OrdStatus.FILLED  # its last fill came while the request was pending, and said so
         if text(message, 39) not in (order.settled_status, *(s for s in _PENDING if self._is_pending(order, s))):
             self._disagree(order, f"OrderCancelReject of {cl_ord_id}", "OrdStatus(39)", text(message, 39))
         self._note(order)

@@ -3,15 +3,25 @@
 An endpoint can't tell it from `fix.tcp`. Bytes arrive after the latency of their connection, in the order in which they
 were written; a timer is called at the very nanosecond that it asked for. What happens at the same instant happens in a
 fixed order: arrivals as they were sent, then timers in the order in which the endpoints were added.
+
+The network can be as bad as a real one: a `Network` delays and cuts up what is written, a connection can be lost by
+both ends or by one, fall silent without anybody being told, and an endpoint's clock can be set.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, Protocol
 
 _NEVER = 1 << 62
 _STUCK = 10_000  # timer calls at one instant with nothing written before the endpoint counts as stuck
+
+
+class Network(Protocol):
+    """What becomes of bytes on their way, beside the latency of their connection."""
+
+    def pieces(self, link: int, data: bytes) -> Iterable[tuple[int, bytes]]:
+        """(further delay in ns, bytes) of each piece of what was written; pieces of a link never overtake others."""
 
 
 @dataclass(slots=True)
@@ -23,19 +33,23 @@ class _End:
     peer: int
     latency_ns: int
     is_open: bool = False
+    is_silent: bool = False  # nothing arrives here any more, not even the end of the connection
+    arrives_ns: int = 0  # when the last bytes on their way to here do
 
 
 class World:
     """Endpoints are those of `fix.endpoint`, or anything with the same methods and an output of the same shape."""
 
-    def __init__(self, start_ns: int) -> None:
+    def __init__(self, start_ns: int, network: Network | None = None) -> None:
         self.now_ns = start_ns
         self.event_count = 0
+        self._network = network
         self._names: dict[str, int] = {}
         self._endpoints: list[Any] = []
         self._timers: list[int] = []
+        self._clocks: list[tuple[int, int]] = []  # by endpoint: how far its clock is set from ours, where it stands
         self._ends: list[_End] = []  # by link number
-        # (at_ns, tie-breaker, link, data): data True opens the link, None closes it.
+        # (at_ns, tie-breaker, link, data): data True opens the link, None closes it, False is this end's own closing.
         self._heap: list[tuple[int, int, int, bytes | bool | None]] = []
         self._pushed = 0
         self._idle_timers = 0
@@ -45,6 +59,7 @@ class World:
         self._names[name] = len(self._endpoints)
         self._endpoints.append(endpoint)
         self._timers.append(0)
+        self._clocks.append((0, 0))
         self._read_timer(len(self._endpoints) - 1)
 
     def connect(self, client: str, client_port: str, server: str, server_port: str, latency_ns: int = 0) -> int:
@@ -60,6 +75,32 @@ class World:
         """Both ends of the connection lose it now, and with it all that is under way."""
         for end in (link, self._ends[link].peer):
             self._lose(end)
+
+    def drop(self, link: int) -> None:
+        """This end loses the connection now; the other one is not told and goes on talking to nobody."""
+        self._ends[self._ends[link].peer].is_silent = True
+        self._lose(link)
+
+    def silence(self, link: int) -> None:
+        """From now on nothing arrives at either end, and neither of them is told."""
+        for end in (link, self._ends[link].peer):
+            self._ends[end].is_silent = True
+
+    def stall(self, link: int, until_ns: int) -> None:
+        """What is written from now on, either way, arrives no earlier than `until_ns`."""
+        for end in (link, self._ends[link].peer):
+            self._ends[end].arrives_ns = max(self._ends[end].arrives_ns, until_ns)
+
+    def set_clock(self, name: str, by_ns: int) -> None:
+        """Sets an endpoint's clock forward or back; as in `fix.tcp`, one set back stands until it has caught up."""
+        which = self._names[name]
+        offset_ns, stands_ns = self._clocks[which]
+        self._clocks[which] = (offset_ns + by_ns, max(stands_ns, self.now_ns + offset_ns))
+        self._read_timer(which)
+
+    def time_of(self, name: str) -> int:
+        """What an endpoint's clock shows."""
+        return self._time(self._names[name])
 
     def is_open(self, link: int) -> bool:
         return self._ends[link].is_open
@@ -87,14 +128,21 @@ class World:
         if output.writes:
             self._idle_timers = 0
         for link, data in output.writes:
-            end = self._ends[link]
-            if end.is_open:
-                self._push(self.now_ns + end.latency_ns, end.peer, data)
+            if self._ends[link].is_open:
+                self._write(link, data)
         for link in output.closes:
             end = self._ends[link]
             if end.is_open:
-                self._push(self.now_ns + end.latency_ns, end.peer, None)
-                self._push(self.now_ns, link, None)
+                self._push(max(self._ends[end.peer].arrives_ns, self.now_ns + end.latency_ns), end.peer, None)
+                self._push(self.now_ns, link, False)
+
+    def _write(self, link: int, data: bytes) -> None:
+        end = self._ends[link]
+        peer = self._ends[end.peer]
+        pieces = self._network.pieces(link, data) if self._network is not None else ((0, data),)
+        for delay_ns, piece in pieces:
+            peer.arrives_ns = max(peer.arrives_ns, self.now_ns + end.latency_ns + delay_ns)
+            self._push(peer.arrives_ns, end.peer, piece)
 
     def _step(self, until_ns: int) -> bool:
         heap, timers = self._heap, self._timers
@@ -116,33 +164,37 @@ class World:
         if self._idle_timers > _STUCK:
             raise RuntimeError(f"{self._endpoints[which]!r} asks for its timer at {timer_ns} over and over")
         self.event_count += 1
-        self.perform(self._endpoints[which].timer(self.now_ns))
+        self.perform(self._endpoints[which].timer(self._time(which)))
         self._read_timer(which)
         return True
 
     def _deliver(self, link: int, data: bytes | bool | None) -> None:
         end = self._ends[link]
         endpoint = self._endpoints[end.endpoint]
-        if data is None:
+        if data is False or (data is None and not end.is_silent):
             self._lose(link)
             return
         if data is True:
             end.is_open = True
-            self.perform(endpoint.connected(link, end.port, self.now_ns))
-        elif end.is_open:
-            self.perform(endpoint.receive(link, data, self.now_ns))
+            self.perform(endpoint.connected(link, end.port, self._time(end.endpoint)))
+        elif data and end.is_open and not end.is_silent:
+            self.perform(endpoint.receive(link, data, self._time(end.endpoint)))
         self._read_timer(end.endpoint)
 
     def _lose(self, link: int) -> None:
         end = self._ends[link]
         if end.is_open:
             end.is_open = False
-            self.perform(self._endpoints[end.endpoint].disconnected(link, self.now_ns))
+            self.perform(self._endpoints[end.endpoint].disconnected(link, self._time(end.endpoint)))
             self._read_timer(end.endpoint)
+
+    def _time(self, which: int) -> int:
+        offset_ns, stands_ns = self._clocks[which]
+        return max(self.now_ns + offset_ns, stands_ns)
 
     def _read_timer(self, which: int) -> None:
         at_ns = self._endpoints[which].next_timer_ns()
-        self._timers[which] = _NEVER if at_ns is None else at_ns
+        self._timers[which] = _NEVER if at_ns is None else at_ns - self._clocks[which][0]
 
     def _push(self, at_ns: int, link: int, data: bytes | bool | None) -> None:
         self._pushed += 1

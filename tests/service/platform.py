@@ -22,8 +22,10 @@ from service.reconcile import reconcile
 from service.simulation import SECOND_NS, Simulation
 from simulators.client import Ems, Plan, PlannedCancel, PlannedOrder, PlannedReplace, plan_parents
 from simulators.client_session import EmsSession
+from simulators.exchange import MarketMachine
 from simulators.market import Market
 from simulators.market_config import MarketConfig
+from simulators.world import Network
 
 MS = 1_000_000
 START_NS = 1_700_000_000 * SECOND_NS
@@ -33,8 +35,15 @@ ENDED_NS = 25 * SECOND_NS  # by then all has ended that ends by itself
 PATIENCE_NS = 120 * SECOND_NS  # by then the orders of any test have ended
 VENUES = ("ARGO", "BRIG", "DUSK", "FORD")  # of every kind
 SYMBOLS = ("ALFA", "BRVO")
-# What of the bytes of its last input leaves a node that is killed, once that input's facts are written.
-LEAVES = {"nothing": lambda writes: [], "one write": lambda writes: writes[:1], "everything": lambda writes: writes}
+# What of the bytes of its last input leaves a node that is killed, once that input's facts are written; or not even
+# they are.
+UNWRITTEN = "unwritten"
+LEAVES = {
+    UNWRITTEN: lambda writes: [],
+    "nothing": lambda writes: [],
+    "one write": lambda writes: writes[:1],
+    "everything": lambda writes: writes,
+}
 
 
 def small_config(**changes: Any) -> ServiceConfig:
@@ -110,6 +119,7 @@ class Process:
 
     def __init__(self, node: Node) -> None:
         self.node: Node | None = node
+        self.dead: Node | None = None  # the last one that was killed after its facts were written
         self.journal: list[bytes] = []
         self.sent: list[bytes] = []
         self.inputs = 0
@@ -136,14 +146,16 @@ class Process:
         return self.perform(self.node.start(now_ns))
 
     def perform(self, output: NodeOutput) -> NodeOutput:
-        if output.facts:
-            self.journal.append(encode_batch(output.facts))
         self.inputs += 1
         if self.inputs == self.dies_after or self.dies_at in map(type, output.facts):
             self.dies_at, self.dies_after = None, 0
-            self.node = None
-            output.writes = LEAVES[self.leaves](output.writes)
-            output.closes = []
+            self.dead, self.node = self.node, None
+            if self.leaves == UNWRITTEN:
+                self.dead = None
+                return NodeOutput()
+            output = NodeOutput(LEAVES[self.leaves](output.writes), [], output.facts)
+        if output.facts:
+            self.journal.append(encode_batch(output.facts))
         self.sent += [data for _, data in output.writes]
         return output
 
@@ -161,20 +173,27 @@ class Platform(Simulation):
         parents: int = 5,
         config: ServiceConfig | None = None,
         plans: dict[str, Plan] | None = None,
+        market: MarketMachine | None = None,
+        network: Network | None = None,
+        endpoint: type[Process] = Process,
+        heart_bt_int: int = 30,
     ) -> None:
         config = config or small_config()
         self.model = PriorModel(FEATURES.index("fill_prior"), schema_hash([venue.name for venue in config.venues]))
-        market = small_market(seed)
+        market = market or small_market(seed)
         start_px = {symbol.symbol: symbol.start_px for symbol in market.config.symbols}
         ems = {}
         for number, client in enumerate(config.clients):
             if plans is not None and client.name not in plans:
                 continue
             steps = plan(config, client.name, parents, seed * 100 + number) if plans is None else plans[client.name]
-            session = EmsSession(client.begin_string, client.name, config.service.comp_id)
+            session = EmsSession(
+                client.begin_string, client.name, config.service.comp_id, heart_bt_int=heart_bt_int
+            )
             ems[client.name] = Ems(session, steps, start_px.__getitem__)
         self.downtime_ns = 300 * MS
-        super().__init__(config, market, simulators_config().latency_ns(), self.model, ems, START_NS, Process)
+        latency_ns = simulators_config().latency_ns()
+        super().__init__(config, market, latency_ns, self.model, ems, START_NS, endpoint, network)
         self.process: Process = self.endpoint
         self.kept_away: set[str] = set()  # connections that are not to come back for now
         self._again_ns: dict[str, int] = {}
@@ -220,17 +239,18 @@ class Platform(Simulation):
     def restart(self) -> None:
         """A node made of nothing but the journal."""
         self.process.dies_after = 0
-        self.node = self.process.node = Node(self.config, self.model, "", self.now_ns, recorded=self.process.recorded())
-        self.perform(self.process.start(self.now_ns))
+        now_ns = self.world.time_of("node")
+        self.node = self.process.node = Node(self.config, self.model, "", now_ns, recorded=self.process.recorded())
+        self.perform(self.process.start(now_ns))
 
     def operator(self, command: OperatorCommand) -> None:
-        self.perform(self.process.perform(self.node.operator(command, self.now_ns)))
+        self.perform(self.process.perform(self.node.operator(command, self.world.time_of("node"))))
 
     def begin_shutdown(self) -> None:
-        self.perform(self.process.perform(self.node.begin_shutdown(self.now_ns)))
+        self.perform(self.process.perform(self.node.begin_shutdown(self.world.time_of("node"))))
 
     def end_shutdown(self) -> None:
-        self.perform(self.process.perform(self.node.end_shutdown(self.now_ns)))
+        self.perform(self.process.perform(self.node.end_shutdown(self.world.time_of("node"))))
 
     def perform(self, output: NodeOutput) -> None:
         self.world.perform(output)

@@ -1,0 +1,1 @@
+"""A world of faults: the real node on a virtual clock and network, one seed a run."""
