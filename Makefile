@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench fast slow clean
+.PHONY: demo test lint soak bench fast slow clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,15 +21,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Runs of the world of faults on all cores: make soak SEEDS=20000 [FROM=1]
+SEEDS ?= 300
+FROM ?= 1
+soak: $(VENV)/.installed
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
 bench: $(VENV)/.installed fast
-	$(BIN)/python -m bench
-
-# The market's inner loop compiled by mypyc (needs a C compiler): the same events to the byte, faster. `make slow` undoes it.
-fast: $(VENV)/.installed
-	FAIRLEAD_COMPILED=1 $(BIN)/python setup.py -q build_ext --inplace
-
-slow:
-	rm -rf build simulators/*.so
-
-clean: slow
-	rm -rf $(VENV) var *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

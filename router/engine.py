@@ -258,6 +258,10 @@ class Engine:
                     return  # the order had ended before; saying so again changes nothing
                 yield report
         yield from self.working.settle(state.parents[child.submitted.parent_id], now_ns)
+        if self.working.reconcile_until_ns and not self._uncertain():
+            self.working.reconcile_until_ns = 0
+            for parent in list(state.open_parents.values()):
+                yield from self.working.settle(parent, now_ns)
 
     def _settle_status(self, child: ChildOrder, status: ChildStatus, now_ns: int) -> Iterator[AnyFact]:
         """A venue's answer after a reconnect. Fills come by resend before it, so a difference now is a dispute."""
@@ -287,6 +291,12 @@ class Engine:
 
     def timer(self, now_ns: int) -> Iterator[AnyFact]:
         yield from self.state.markouts.measure(self.market, now_ns)
+        if 0 < self.working.reconcile_until_ns <= now_ns:
+            self.working.reconcile_until_ns = 0
+            for child in self._uncertain():
+                fact = ChildUncertain(at_ns=now_ns, child_id=child.child_id)
+                text = "no answer from the venue since the restart: held until there is one"
+                yield _disputed(fact, child.submitted.venue, text, now_ns)
         yield from self.working.timer(now_ns)
         yield from self.upkeep.timer(now_ns)
 
@@ -347,6 +357,8 @@ class Engine:
                     self.working.rest_until(child.submitted.at_ns + child.submitted.horizon_ns, child)
             yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text="resumed after a restart")
             self.working.wake(now_ns + RETRY_NS, parent.parent_id)
+        if self._uncertain():
+            self.working.reconcile_until_ns = now_ns + self.routing.policy.reconcile_timeout_ms * 1_000_000
         for venue in sorted(self.state.venues_up):
             yield VenueDown(at_ns=now_ns, venue=venue, text="restart")
         yield from self.upkeep.resume(now_ns)
@@ -386,6 +398,10 @@ class Engine:
             for parent in list(self.state.open_parents.values()):
                 yield from self.working.settle(parent, now_ns)
 
+    def _uncertain(self) -> list[ChildOrder]:
+        children = (child for open_ in self.state.open_children.values() for child in open_.values())
+        return [child for child in children if child.uncertain]
+
     def children_at(self, venue: str) -> list[ChildOrder]:
         return [
             child
@@ -422,7 +438,7 @@ def _changes_identity(command: ReplaceParent, parent: ParentOrder) -> str:
     return ""
 
 
-def _disputed(report: ChildReport, venue: str, text: str, now_ns: int) -> ExecutionUnknown:
+def _disputed(report: ChildReport | ChildUncertain, venue: str, text: str, now_ns: int) -> ExecutionUnknown:
     return ExecutionUnknown(
         at_ns=now_ns,
         venue=venue or getattr(report, "venue", ""),

@@ -34,6 +34,9 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # At urgency 0 in the dark, where an order follows the midpoint and shows nothing: waiting there costs less.
     max_dark_rest_ms: Quantity = 15_000
     quote_margin_ms: Milliseconds = 5  # a dealer's quote that expires sooner can't be reached in time
+    # After a restart nothing new is sent before every venue has said what became of our open orders there, or for so
+    # long; what no venue has said by then is held and alarmed.
+    reconcile_timeout_ms: Milliseconds = 10_000
     exploration: Share = 0.0  # probability that a candidate drawn at random goes first, so that training sees others
 
     def __post_init__(self) -> None:

@@ -44,6 +44,7 @@ class Working:
         self.market = market
         self.routing = routing
         self.is_held = False
+        self.reconcile_until_ns = 0  # until then, after a restart, the truth about open children comes first
         self._timers: list[_Timer] = []
         self._wake_ns: dict[str, int] = {}  # parent_id -> its one pending wake-up; other entries of the heap are stale
 
@@ -107,6 +108,9 @@ class Working:
         ):
             return
         parent_id = parent.parent_id
+        if now_ns < self.reconcile_until_ns:
+            self.wake(self.reconcile_until_ns, parent_id)
+            return
         children = self.open_children(parent)
         instrument = self.routing.instruments.get(order.symbol)
         is_immediate = order.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL

@@ -187,9 +187,7 @@ class Platform(Simulation):
             if plans is not None and client.name not in plans:
                 continue
             steps = plan(config, client.name, parents, seed * 100 + number) if plans is None else plans[client.name]
-            session = EmsSession(
-                client.begin_string, client.name, config.service.comp_id, heart_bt_int=heart_bt_int
-            )
+            session = EmsSession(client.begin_string, client.name, config.service.comp_id, heart_bt_int=heart_bt_int)
             ems[client.name] = Ems(session, steps, start_px.__getitem__)
         self.downtime_ns = 300 * MS
         latency_ns = simulators_config().latency_ns()
@@ -236,12 +234,14 @@ class Platform(Simulation):
         self._revive()
         self.run(0.5)
 
+    def new_node(self) -> Node:
+        """Made of nothing but the journal."""
+        return Node(self.config, self.model, "", self.world.time_of("node"), recorded=self.process.recorded())
+
     def restart(self) -> None:
-        """A node made of nothing but the journal."""
         self.process.dies_after = 0
-        now_ns = self.world.time_of("node")
-        self.node = self.process.node = Node(self.config, self.model, "", now_ns, recorded=self.process.recorded())
-        self.perform(self.process.start(now_ns))
+        self.node = self.process.node = self.new_node()
+        self.perform(self.process.start(self.world.time_of("node")))
 
     def operator(self, command: OperatorCommand) -> None:
         self.perform(self.process.perform(self.node.operator(command, self.world.time_of("node"))))

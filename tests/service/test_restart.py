@@ -390,3 +390,24 @@ def test_a_kill_switch_stops_its_scope_and_nothing_else(scope: str):
     platform.finish()
     platform.check()
     assert len(of(platform, KillSwitchSet)) == 1
+
+
+def test_after_a_restart_nothing_is_sent_before_the_venues_have_answered_for_what_was_open():
+    platform = busy(2)
+    platform.kept_away.add("ARGO")
+    platform.crash(down_s=1)
+    started_ns, before = of(platform, ModelLoaded)[-1].at_ns, len(platform.facts)
+    at_argo = {child.child_id for child in open_children(platform) if child.submitted.venue == "ARGO"}
+    assert at_argo
+    timeout_s = platform.config.policy.reconcile_timeout_ms / 1000
+    while platform.now_ns < started_ns + (timeout_s - 0.1) * SECOND_NS:
+        platform.run(0.1)
+    assert not [fact for fact in platform.facts[before:] if isinstance(fact, ChildSubmitted)]
+    platform.run(0.6)  # ARGO has not answered: it is held and alarmed, the rest of the orders goes on elsewhere
+    held = [fact for fact in of(platform, ExecutionUnknown) if "no answer from the venue" in fact.text]
+    assert {fact.child_id for fact in held} == at_argo
+    sent = [fact for fact in platform.facts[before:] if isinstance(fact, ChildSubmitted)]
+    assert sent and all(fact.venue != "ARGO" for fact in sent)
+    platform.kept_away.clear()
+    platform.finish()
+    platform.check()

@@ -1,8 +1,8 @@
 """A market without a model: cheap to run, and as awkward as a seed can make it.
 
-Prices walk at random and orders meet whatever the dice say: rejects, acknowledgements that come late or not at all,
-odd partial fills, unsolicited cancels, cancels that cross with fills, last looks that decline, books that are crossed or
-empty. What is right and wrong for a router does not depend on the market being a good one.
+Prices walk at random and orders meet whatever the dice say: rejects, acknowledgements that come late or not at all, odd
+partial fills, unsolicited cancels, cancels that cross with fills, last looks that decline, crossed and empty books. A
+router has to be right in any market, and in this one it has to be right more often.
 """
 
 from collections.abc import Callable

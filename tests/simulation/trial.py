@@ -75,6 +75,8 @@ class Trial(Platform):
         self.events = weather.events(self.random, connections, list(self.ems), list(SCOPES), FAULTS_NS)
         self._back_ns: dict[str, int] = {}  # what is kept away, and until when
         self._released_ns: dict[str, int] = {}  # scopes that are stopped, and until when
+        self.restarts = 0
+        self.on_restart: Callable[[Node], object] = lambda node: None  # what a test does to each new node
 
     def run_trial(self) -> None:
         """Wrong, or AssertionError, with what must not be."""
@@ -145,13 +147,15 @@ class Trial(Platform):
             self.operator(ReleaseKillSwitch(scope, "ops"))
         self._released_ns.clear()
 
-    def restart(self) -> None:
-        before = self.process.dead
-        again = Node(self.config, self.model, "", self.now_ns, recorded=self.process.recorded())
-        if before is not None and picture(again.state) != picture(before.state):
+    def new_node(self) -> Node:
+        before, node = self.process.dead, super().new_node()
+        if before is not None and picture(node.state) != picture(before.state):
             raise Wrong("the journal gives another state than the node had that wrote it")
         self.say(f"{(self.now_ns - START_NS) / 1e9:8.3f} s  start")
-        super().restart()
+        self.restarts += 1
+        self.process.watch.started(self.world.time_of("node"))
+        self.on_restart(node)
+        return node
 
     def check(self) -> None:
         for client in self.ems.values():

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from domain.facts import (
     AnyFact,
+    ChildAcknowledged,
     ChildCanceled,
     ChildExpired,
     ChildFilled,
     ChildRejected,
+    ChildStatus,
     ChildSubmitted,
+    ChildUncertain,
     KillSwitchReleased,
     KillSwitchSet,
     MessageSent,
@@ -22,10 +25,11 @@ from domain.facts import (
 )
 from service.node import NodeOutput
 
-_ENDS = (ChildCanceled, ChildExpired, ChildRejected)
+RECONCILE_NS = 10_000_000_000  # after a restart, as long as the example config says
+_SETTLE = (ChildAcknowledged, ChildCanceled, ChildExpired, ChildFilled, ChildRejected, ChildStatus)
 
 
-class Wrong(AssertionError):
+class Wrong(AssertionError):  # noqa: N818 - it describes the run
     """Something that must never be, in words."""
 
 
@@ -57,6 +61,13 @@ class Watch:
         self._killed: set[str] = set()
         self._sent_orders: Counter[str] = Counter()
         self._last_seq: dict[tuple[str, str], int] = {}
+        self._started_ns = 0
+        self._unsettled: set[str] = set()  # children that the last start was not sure of and no venue spoke of since
+
+    def started(self, now_ns: int) -> None:
+        """A new node has taken over; its first output is the next one."""
+        self._started_ns = now_ns
+        self._unsettled.clear()
 
     def output(self, output: NodeOutput) -> None:
         """Wrong if it, after all that went before, breaks a rule."""
@@ -73,6 +84,10 @@ class Watch:
         return self._parents[self._children[fill.child_id].parent_id].client
 
     def _fact(self, fact: AnyFact) -> None:
+        if isinstance(fact, _SETTLE):
+            self._unsettled.discard(fact.child_id)
+        elif isinstance(fact, ChildUncertain) and fact.at_ns == self._started_ns:
+            self._unsettled.add(fact.child_id)
         match fact:
             case ParentAccepted():
                 self._parents[fact.parent_id] = _Parent(fact.client, fact.order_qty)
@@ -100,6 +115,8 @@ class Watch:
         blocked = self._killed & {"firm", f"client:{parent.client}", f"venue:{fact.venue}", f"symbol:{fact.symbol}"}
         if blocked:
             raise Wrong(f"{fact.child_id} was sent while {', '.join(blocked)} is stopped")
+        if self._unsettled and fact.at_ns < self._started_ns + RECONCILE_NS:
+            raise Wrong(f"{fact.child_id} was sent before {', '.join(self._unsettled)} were settled after the restart")
         if fact.child_id in self._children:
             raise Wrong(f"{fact.child_id} was submitted twice")
         self._children[fact.child_id] = _Child(fact.parent_id, fact.order_qty)
