@@ -55,6 +55,7 @@ class Core:
         self.deadline_ns = 0  # of the logon or logout under way
         self.last_received_ns = now_ns
         self.test_sent = False
+        self.queues = False  # what came waits until the throttle has room
         self.reset_asked = False
         self.fault = ""  # over which we logged out: only the peer's Logout(5) is waited for
         self.closes_ns: int | None = None  # the end of the session's time

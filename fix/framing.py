@@ -113,9 +113,10 @@ class Framer:
                 continue
             trailer = header.end() + body_length
             if not self._body_length:
-                trailer = buffer.find(_TRAILER_START, header.end() - 1) + 1
+                limit = start + self._max_message_bytes
+                trailer = buffer.find(_TRAILER_START, header.end() - 1, limit) + 1
                 if not trailer:
-                    if len(buffer) - start <= self._max_message_bytes:
+                    if len(buffer) < limit:
                         return None
                     self._garbled(f"no CheckSum(10) within {self._max_message_bytes} bytes")
                     continue
@@ -162,14 +163,14 @@ class Framer:
 
     def _garbled_whole(self, claimed: int, text: str) -> bool:
         """Drop what reaches to the CheckSum(10) at or behind the `claimed` end; False while that has not come."""
-        buffer = self._buffer
-        found = buffer.find(_TRAILER_START, claimed - 1)
-        end = buffer.find(b"\x01", found + 1) + 1 if found >= 0 else 0
+        buffer, limit = self._buffer, claimed + self._max_message_bytes
+        found = buffer.find(_TRAILER_START, claimed - 1, limit)
+        end = buffer.find(b"\x01", found + 1, limit) + 1 if found >= 0 else 0
         if end:
             self.garbled += 1
             self.garbled_text = text
             self._position = end
-        elif len(buffer) - claimed > self._max_message_bytes:
+        elif len(buffer) >= limit:
             self._garbled(text)
         else:
             return False

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fix.checks import address_fault, duplicate_fault, int_field, required_field
 from fix.core import Core
-from fix.errors import BusinessRejectReason, FieldError, SessionRejectReason
+from fix.errors import BusinessRejectReason, FieldError, LocalProtocolError, SessionRejectReason
 from fix.events import NotResent, Received, Rejected
 from fix.handshake import on_logon
 from fix.message import Message
@@ -120,7 +120,10 @@ def _refuse_excess(core: Core, message: Message, now_ns: int) -> None:
     else:
         reason = BusinessRejectReason.THROTTLE_LIMIT_EXCEEDED
         known = str(reason.value) in core.validator(core.version).dictionary.fields["380"].values
-        core.business_reject(message, reason if known else BusinessRejectReason.OTHER, text, now_ns)
+        try:
+            core.business_reject(message, reason if known else BusinessRejectReason.OTHER, text, now_ns)
+        except LocalProtocolError:  # larger than the peer takes
+            core.reject(message, SessionRejectReason.OTHER, 0, text, now_ns)
 
 
 def _on_admin(core: Core, message: Message, now_ns: int) -> None:

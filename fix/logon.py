@@ -58,7 +58,7 @@ def _application(message: Message, config: SessionConfig) -> str:
 def logon_fields(config: SessionConfig, heart_bt_int: int, reset: bool, next_expected: int) -> str:
     """The body of our Logon(A)."""
     fields = f"98=0\x01108={heart_bt_int}\x01"
-    fields += "141=Y\x01" if reset else ""
+    fields += "141=Y\x01" if reset and config.begin_string != "FIX.4.0" else ""  # which begins at 1 by agreement
     fields += f"789={next_expected}\x01" if uses_next_expected(config) else ""
     if config.announce_max_message_size and config.begin_string not in _WITHOUT_MAX_MESSAGE_SIZE:
         fields += f"383={config.max_message_bytes}\x01"

@@ -12,6 +12,8 @@ from fix.store import Sent
 
 # Ask again for a gap that nothing has begun to fill after this long.
 _RETRY_NS = 30_000_000_000
+# A message of many fields takes ten times its size once it is taken apart.
+_MAX_HELD_BYTES = 4 * 1024 * 1024
 
 Range = tuple[int, int]  # BeginSeqNo(7) and EndSeqNo(16), 0 for no end
 
@@ -26,6 +28,7 @@ class InboundGap:
         self._max_held = max_held
         self._chunk = chunk
         self._held: dict[int, Message | None] = {}
+        self._held_bytes = 0
         self._requested_to = 0  # the highest number seen when the ResendRequest(2) went out; 0: none is outstanding
         self._asked_to = 0  # where the chunk that was asked for ends
         self._requested_ns = 0
@@ -33,15 +36,25 @@ class InboundGap:
 
     def clear(self) -> None:
         self._held.clear()
+        self._held_bytes = 0
         self._requested_to = 0
 
     def hold(self, number: int, message: Message | None) -> None:
-        if len(self._held) < self._max_held:
+        size = len(message.raw) if message is not None else 0
+        if len(self._held) < self._max_held and self._held_bytes + size <= _MAX_HELD_BYTES:
+            self._forget(number)
             self._held[number] = message
+            self._held_bytes += size
 
     def take(self, number: int) -> Message | None:
         """The message held for `number`, and forget it."""
-        return self._held.pop(number, None)
+        message = self._held.get(number)
+        self._forget(number)
+        return message
+
+    def _forget(self, number: int) -> None:
+        message = self._held.pop(number, None)
+        self._held_bytes -= len(message.raw) if message is not None else 0
 
     def has(self, number: int) -> bool:
         return number in self._held
@@ -50,7 +63,8 @@ class InboundGap:
         """The next expected number is now `next_in`; the chunk to ask for next, if it is its turn."""
         self._replay_began = True
         if self._held and min(self._held) < next_in:
-            self._held = {number: message for number, message in self._held.items() if number >= next_in}
+            for number in [number for number in self._held if number < next_in]:
+                self._forget(number)
         if next_in > self._requested_to:
             self._requested_to = 0
         elif self._chunk and next_in > self._asked_to and next_in not in self._held and next_in < self._requested_to:

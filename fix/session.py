@@ -89,6 +89,7 @@ class Session(Core):
         self.gap.clear()
         self.out.clear()
         self.test_sent = False
+        self.queues = False
         self.fault = ""
 
     def receive(self, data: bytes, now_ns: int) -> None:
@@ -154,7 +155,7 @@ class Session(Core):
                 quiet = _LOST_AFTER if self.test_sent else _TEST_AFTER
                 due.append(self.out.last_sent_ns + self.heart_bt_ns)
                 due.append(self.last_received_ns + int(quiet * self.heart_bt_ns))
-        if self.throttle is not None and self.config.on_excess == "queue" and self.framer.buffered:
+        if self.throttle is not None and self.queues:
             due.append(self.throttle.reopens_ns)
         return min(due, default=None)
 
@@ -187,7 +188,9 @@ class Session(Core):
 
     def _must_queue(self, now_ns: int) -> bool:
         """Whether what the peer sends has to wait, because there was too much of it already."""
-        if self.config.on_excess != "queue" or self.throttle is None or self.throttle.has_room(now_ns):
+        assert self.throttle is not None
+        self.queues = self.config.on_excess == "queue" and not self.throttle.has_room(now_ns)
+        if not self.queues:
             return False
         if self.framer.buffered > 16 * self.config.max_message_bytes:
             self.fail("too many messages wait already", now_ns)

@@ -16,6 +16,7 @@ from fix.message import Message
 
 _REASON = SessionRejectReason
 _FIRST_USER_TAG = 5000
+_MAX_TAG_DIGITS = 9
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -234,6 +235,9 @@ class _Walk:
         validation = self._validation
         if tag in self._layout.own_tags:
             return None
+        if not tag.isdecimal() or len(tag) > _MAX_TAG_DIGITS:  # behind a field without a value that is let through
+            why = f"{tag!r} is not a tag number"
+            return FieldError(0, value, _REASON.INVALID_TAG_NUMBER, why)
         if tag not in self._dictionary.fields:
             rule = validation.defined_tags if int(tag) < _FIRST_USER_TAG else not validation.user_defined_tags
             return self._error(tag, value, _REASON.INVALID_TAG_NUMBER, "is not defined") if rule else None

@@ -56,6 +56,26 @@ def test_frames(data: bytes, expected: list[bytes], garbled: int) -> None:
             assert frames(framer, [LONG]) == [LONG]
 
 
+ENDLESS = b"8=FIX.4.4\x019=5\x0135=0\x01" + b"58=x\x01" * 100
+
+
+@pytest.mark.parametrize(
+    ("options", "data"),
+    [
+        ({"body_length": False}, ENDLESS + b"10=000\x01"),
+        ({"body_length": False, "check_sum": False}, ENDLESS + b"10=000\x01"),
+        ({"skip_whole": True}, ENDLESS + b"10=000\x01"),
+        ({"skip_whole": True}, BAD_SUM[:-1] + b"7" * 300 + b"\x01"),
+    ],
+)
+def test_an_end_that_comes_too_late_is_none_however_it_is_cut(options: dict[str, bool], data: bytes) -> None:
+    data += HEARTBEAT * 2
+    for size in (1, 50, len(data)):
+        framer = Framer(256, **options)
+        assert frames(framer, [data[at : at + size] for at in range(0, len(data), size)]) == [HEARTBEAT] * 2
+        assert framer.garbled == 1
+
+
 @pytest.mark.parametrize(
     ("garbled", "text"),
     [

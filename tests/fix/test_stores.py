@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fix.framing import frame
+from fix.message import parse
 from fix.sequence import GapFill, InboundGap, replay
 from fix.store import FileStore, MemoryStore, Store
 
@@ -116,6 +118,21 @@ def test_a_chunk_that_is_held_already_is_not_asked_for() -> None:
     gap.hold(5, None)
     gap.hold(6, None)
     assert gap.advance(5, 1) is None
+
+
+def test_what_is_held_is_bounded_in_bytes_too() -> None:
+    gap, large = InboundGap(1000), parse(frame("FIX.4.4", b"35=B\x0134=9\x0158=%b\x01" % (b"x" * 60_000)))
+    for number in range(5, 200):
+        gap.hold(number, large)
+    held = [number for number in range(5, 200) if gap.has(number)]
+    assert held == list(range(5, 5 + 4 * 1024 * 1024 // len(large.raw)))
+    assert gap.take(5) is large
+    gap.hold(200, large)
+    gap.hold(201, large)
+    assert (gap.has(200), gap.has(201)) == (True, False)
+    gap.advance(200, 0)
+    gap.hold(201, large)
+    assert gap.has(201)
 
 
 # --- the file ---
