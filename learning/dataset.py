@@ -18,6 +18,8 @@ from router.model import HazardBins
 
 Floats = NDArray[np.float64]
 
+MARKOUT_NS = 10_000_000_000  # long enough for the price to go where the filler knew, short enough to be its doing
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -34,6 +36,7 @@ class Dataset:
     at_ns: NDArray[np.int64]
     filled_fraction: Floats  # of the child's quantity
     predicted: Floats  # P(fill within the horizon) when it was decided
+    markout_bps: Floats  # of its fills, after MARKOUT_NS; NaN where it did not fill or nobody could say
     venue: NDArray[np.str_]
     action: NDArray[np.str_]
     symbol: NDArray[np.str_]
@@ -65,6 +68,7 @@ class Dataset:
             self.settled_ns,
             self.horizon_ns,
             self.at_ns,
+            self.markout_bps,
         ):
             digest.update(np.ascontiguousarray(column).tobytes())
         for names in (self.venue, self.action, self.parent_id):
@@ -130,6 +134,7 @@ def dataset(facts: Iterable[AnyFact], feature_names: tuple[str, ...]) -> Dataset
         at_ns=np.array([child.at_ns for child in children], dtype=np.int64),
         filled_fraction=np.array([life.filled_qty / life.submitted.order_qty for life, _, _ in rows]),
         predicted=np.array([candidate.fill_probability for _, _, candidate in rows]),
+        markout_bps=np.array([life.markout_bps(MARKOUT_NS) for life, _, _ in rows]),
         venue=np.array([child.venue for child in children], dtype=np.str_),
         action=np.array([child.action.value for child in children], dtype=np.str_),
         symbol=np.array([child.symbol for child in children], dtype=np.str_),

@@ -30,13 +30,17 @@ from domain.facts import (
     ChildCancelRejected,
     ChildCancelRequested,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
     ChildSubmitted,
     ChildUncertain,
     DecisionMade,
     EpochStarted,
+    MarkoutMeasured,
 )
+from router.markouts import markout_bps
 
 # A cancel this much after the horizon did not end the child there: it had been left to rest.
 LATE_NS = 1_000_000_000
@@ -58,6 +62,16 @@ class Label:
     settled_ns: int
 
 
+@dataclass(slots=True)
+class Fill:
+    """A fill as it counts now: `qty` is 0 after a bust. `markouts_bps` by nanoseconds after it, positive is a loss."""
+
+    fact: ChildFilled
+    qty: int
+    px: int
+    markouts_bps: dict[int, float]
+
+
 class ChildLife:
     """What the facts said of one child so far."""
 
@@ -72,16 +86,22 @@ class ChildLife:
             self.features = decision.features[submitted.candidate * width : (submitted.candidate + 1) * width]
             self.schema_hash = decision.schema_hash
         self.filled_qty = 0
+        self.fills: list[Fill] = []
+        self._fill_of: dict[str, Fill] = {}  # ExecID(17) of a fill or of a correction of it
         self._first_fill_ns = 0
         self._cancel_asked = False
         self._rested_on = False
         self._uncertain_ns = 0
-        self._ended: ChildRejected | ChildCanceled | ChildExpired | None = None
+        self.ended: ChildRejected | ChildCanceled | ChildExpired | None = None
+        self.last_fill_ns = 0
 
     def apply(self, fact: AnyFact) -> None:
         match fact:
             case ChildFilled():
                 self.filled_qty += fact.last_qty
+                self.last_fill_ns = fact.at_ns
+                fill = self._fill_of[fact.exec_id] = Fill(fact, fact.last_qty, fact.last_px, {})
+                self.fills.append(fill)
                 if not self._first_fill_ns and not self._has_rested_on(fact.at_ns):
                     self._first_fill_ns = fact.at_ns
             case ChildCancelRequested():
@@ -92,7 +112,28 @@ class ChildLife:
             case ChildUncertain():
                 self._uncertain_ns = self._uncertain_ns or fact.at_ns
             case ChildRejected() | ChildCanceled() | ChildExpired():
-                self._ended = self._ended or fact
+                self.ended = self.ended or fact
+            case ChildFillBusted() | ChildFillCorrected() if fact.exec_ref_id in self._fill_of:
+                # The label stays: the market did reach the order. What it was worth is another matter.
+                fill = self._fill_of[fact.exec_id] = self._fill_of[fact.exec_ref_id]
+                corrected = isinstance(fact, ChildFillCorrected)
+                fill.qty, fill.px = (fact.last_qty, fact.last_px) if corrected else (0, fill.px)
+            case MarkoutMeasured() if fact.mid2_px and fact.exec_id in self._fill_of:
+                fill = self._fill_of[fact.exec_id]
+                fill.markouts_bps[fact.after_ns] = markout_bps(self.submitted, fill.fact, fact.mid2_px)
+
+    def markout_bps(self, after_ns: int) -> float:
+        """Of its fills so long after each, weighted by shares; NaN where none was measured."""
+        marked = [(fill.markouts_bps[after_ns], fill.qty) for fill in self.fills if after_ns in fill.markouts_bps]
+        qty = sum(qty for _, qty in marked)
+        return sum(bps * qty for bps, qty in marked) / qty if qty else float("nan")
+
+    @property
+    def ended_ns(self) -> int:
+        """When its last share filled or the venue ended it; 0 while it is open."""
+        if self.ended is not None:
+            return max(self.ended.at_ns, self.last_fill_ns)
+        return self.last_fill_ns if self.filled_qty >= self.submitted.order_qty else 0
 
     def _has_rested_on(self, at_ns: int) -> bool:
         """Whether it was beyond its horizon by then and had been left there on purpose."""
@@ -107,12 +148,12 @@ class ChildLife:
         if self._first_fill_ns:
             time_ns = min(max(self._first_fill_ns - submitted_ns, 0), horizon_ns)
             return Label(time_ns, True, True, time_ns)
-        end_ns = self._uncertain_ns or (self._ended.at_ns if self._ended else last_ns)
+        end_ns = self._uncertain_ns or (self.ended.at_ns if self.ended else last_ns)
         watched_ns = max(min(end_ns - submitted_ns, horizon_ns), 0)
-        unasked = isinstance(self._ended, ChildCanceled) and not self._cancel_asked and not self._uncertain_ns
-        refused = isinstance(self._ended, ChildRejected) or unasked
+        unasked = isinstance(self.ended, ChildCanceled) and not self._cancel_asked and not self._uncertain_ns
+        refused = isinstance(self.ended, ChildRejected) or unasked
         if horizon_ns == 0:
-            return Label(0, False, self._ended is not None, 0)
+            return Label(0, False, self.ended is not None, 0)
         if refused or watched_ns == horizon_ns:
             return Label(horizon_ns, False, True, watched_ns)
         return Label(watched_ns, False, False, watched_ns)
@@ -143,6 +184,9 @@ class ChildLives:
                 | ChildCancelRequested()
                 | ChildCancelRejected()
                 | ChildUncertain()
+                | ChildFillBusted()
+                | ChildFillCorrected()
+                | MarkoutMeasured()
             ):
                 life = self._lives.get(fact.child_id)
                 if life is not None:
@@ -151,6 +195,14 @@ class ChildLives:
                 self._of_earlier_journals += [(life, self.last_ns) for life in self._lives.values()]
                 self._lives, self._decisions, self.last_ns = {}, {}, 0
         self.last_ns = max(self.last_ns, fact.at_ns)
+
+    def of(self, child_id: str) -> ChildLife | None:
+        """The child of this journal; None for one that was submitted before its first fact here."""
+        return self._lives.get(child_id)
+
+    def forget(self, child_id: str) -> None:
+        """It is asked for no more, nor will it be among the labelled."""
+        del self._lives[child_id]
 
     def labelled(self) -> Iterator[tuple[ChildLife, Label]]:
         """Every child with its label as of the end of its journal."""

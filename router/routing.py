@@ -17,13 +17,15 @@ from domain.orders import ParentOrder
 from risk.checks import check_child
 from risk.limits import RiskLimits
 from router.allocation import allocate
-from router.candidates import candidates
-from router.features import features, schema_hash
-from router.model import FillModel
+from router.candidates import Candidate, candidates
+from router.features import FEATURES, features, schema_hash
+from router.model import Features, FillModel
 from router.policy import ExecutionPolicy
 from router.scoring import score
 from router.state import State
 from router.strategies import Slice
+
+_NOTHING: Features = np.zeros((0, len(FEATURES)), dtype=np.float32)
 
 
 class Routing:
@@ -49,6 +51,20 @@ class Routing:
         self._stopwatch = stopwatch  # ns; a constant in virtual time
         self._venue_index = {name: index for index, name in enumerate(sorted(venues))}
 
+    def look(
+        self, state: State, parent: ParentOrder, slice_: Slice, view: SymbolView, now_ns: int
+    ) -> tuple[list[Candidate], Features]:
+        """The candidates for a slice and their features, float32 [candidates, FEATURES]."""
+        order = parent.accepted
+        instrument = self.instruments[order.symbol]
+        reachable = self._reachable(state, parent)
+        found = candidates(order.side, parent.limit_px, slice_, view, reachable, instrument, self.policy, now_ns)
+        if not found:
+            return found, _NOTHING
+        return found, features(
+            found, order.side, slice_, view, instrument, self.venues, state.statistics, self._venue_index, now_ns
+        )
+
     def decide(
         self, state: State, parent: ParentOrder, slice_: Slice, view: SymbolView, now_ns: int
     ) -> Iterator[AnyFact]:
@@ -56,16 +72,11 @@ class Routing:
         started_ns = self._stopwatch()
         order = parent.accepted
         instrument = self.instruments[order.symbol]
-        found = candidates(
-            order.side, parent.limit_px, slice_, view, self._reachable(state, parent), instrument, self.policy, now_ns
-        )
+        found, rows = self.look(state, parent, slice_, view, now_ns)
         decision_id = state.decision_count + 1
         records: list[CandidateRecord] = []
         matrix = b""
         if found:
-            rows = features(
-                found, order.side, slice_, view, instrument, self.venues, state.statistics, self._venue_index, now_ns
-            )
             horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
             probabilities = self.model.fill_probabilities(rows, horizons_ns).tolist()
             scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service import cli_fix
+from service import cli_fix, cli_learning
 from service.command import NARROWEST, CommandError, existing
 
 if TYPE_CHECKING:
@@ -91,27 +91,6 @@ def market(args: argparse.Namespace) -> int:
         raise CommandError(f"fairlead market: {unknown}") from None
     except ValueError as error:  # a tape that is none
         raise CommandError(f"fairlead market: {error}") from None
-
-
-def train(args: argparse.Namespace) -> int:
-    from service import training
-
-    return training.main(args)
-
-
-def learn(args: argparse.Namespace) -> int:
-    from learning.tape_study import TapeTooShort
-    from service import learn as service_learn
-    from simulators.lobster import TapeError
-
-    if args.json and not args.json.parent.is_dir():
-        raise CommandError(f"fairlead learn: there is no directory {args.json.parent} for the JSON")
-    try:
-        return service_learn.main(args)
-    except TapeError as error:
-        raise CommandError(str(error)) from None
-    except (TapeTooShort, EOFError) as error:  # a gzipped file that ends too early is an EOFError
-        raise CommandError(f"{args.tape}: {error}") from None
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -202,28 +181,6 @@ def _print_table(rows: list[dict[str, object]]) -> None:
     console.print(table)
 
 
-def models(args: argparse.Namespace) -> int:
-    from datetime import UTC, datetime
-
-    from learning.registry import models as registered
-    from router.model import ModelRefused
-
-    try:
-        found = registered(args.models)
-    except ModelRefused as refused:
-        raise CommandError(str(refused)) from None
-    if not found:
-        print(f"no models in {args.models}")
-    for model in found:
-        serving = "  serving" if model.is_champion else ""
-        if model.metadata is None:
-            print(f"{model.model_id}  refused: {model.problem}{serving}")
-        else:
-            created = datetime.fromtimestamp(model.metadata.created_ns // 1_000_000_000, UTC)
-            print(f"{model.model_id}  {created:%Y-%m-%d %H:%M:%S}  schema {model.metadata.schema_hash}{serving}")
-    return 0
-
-
 def journal(args: argparse.Namespace) -> int:
     import msgspec
 
@@ -278,16 +235,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds <= 86_400.0:
-        raise argparse.ArgumentTypeError(f"{text!r} found, expected seconds above 0 and at most a day")
-    return seconds
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -335,31 +282,7 @@ def _parser() -> argparse.ArgumentParser:
     reported.add_argument("--json", type=Path, metavar="FILE", help="write the facts there, one object a source")
     reported.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures there")
 
-    trained = command("train", train, "train a fill model on simulated outcomes and register it")
-    trained.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
-    trained.add_argument("--parents", type=int, default=600, metavar="N", help="simulated orders to learn from")
-    trained.add_argument("--seed", type=int, default=1, metavar="S")
-    trained.add_argument(
-        "--config", type=existing, metavar="FILE", help="the daemon to train for; default: deploy/fairlead.toml"
-    )
-    trained.add_argument(
-        "--simulators", type=existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
-    )
-
-    learned = command("learn", learn, "learn from a recorded market day, and judge what was learned on its later part")
-    sources = learned.add_subparsers(dest="source", metavar="SOURCE", required=True)
-    text = "which orders joining the touch of a LOBSTER tape would have filled, and who could tell"
-    taped = sources.add_parser("tape", help=text, description=text)
-    taped.add_argument("--tape", type=existing, required=True, metavar="FILE", help="LOBSTER messages")
-    taped.add_argument("--book", type=existing, required=True, metavar="FILE", help="the order book that goes with it")
-    taped.add_argument("--horizon", type=_seconds, default=10.0, metavar="SECONDS", help="that a join may wait")
-    taped.add_argument(
-        "--test-from",
-        type=_seconds,
-        metavar="SECONDS",
-        help="after midnight: judge from there on; otherwise the last 30%% of the tape's time",
-    )
-    taped.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    cli_learning.add_commands(command)
 
     explained = command("explain", explain, "why an order was worked as it was, from the journal")
     explained.add_argument(
@@ -392,9 +315,6 @@ def _parser() -> argparse.ArgumentParser:
     administered.add_argument("--next-out", type=int, metavar="N", help="set: MsgSeqNum(34) of our next message")
     administered.add_argument("--yes", action="store_true", help="reset, set: yes, change the sequence numbers")
     administered.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
-
-    listed = command("models", models, "list the registered models")
-    listed.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
 
     kept = command("journal", journal, "look at a journal")
     kept.add_argument("action", choices=["cat", "verify"], help="print every fact as JSON, or check every byte")

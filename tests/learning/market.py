@@ -50,6 +50,7 @@ def draw(count: int, seed: int, censoring_per_s: float = 0.05, spread: float = 1
         at_ns=np.arange(count) * (SECOND // 2),
         filled_fraction=filled.astype(np.float64),
         predicted=np.full(count, 0.3),
+        markout_bps=np.where(filled, 0.5 - imbalance + rng.normal(size=count), np.nan),
         venue=np.char.add("V", venue.astype(np.str_)),
         action=np.where(immediate, "take", "post"),
         symbol=np.full(count, "ABC"),

@@ -1,0 +1,150 @@
+"""The commands that look back: the archive and questions to it, training, the models, and studies of recorded days."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from service.command import CommandError, existing
+
+ARCHIVE_EXTRA = "needs pyarrow and duckdb, the extra 'archive': pip install 'fairlead[archive]'"
+
+
+def archive(args: argparse.Namespace) -> int:
+    service_archive = _with_the_extra(args)
+    from learning.archive import ArchiveError
+
+    try:
+        return service_archive.check(args) if args.action == "check" else service_archive.update(args)
+    except ArchiveError as error:
+        raise CommandError(f"fairlead archive: {error}") from None
+
+
+def sql(args: argparse.Namespace) -> int:
+    service_archive = _with_the_extra(args)
+    from learning.archive import ArchiveError
+
+    try:
+        return service_archive.sql(args)
+    except ArchiveError as error:
+        raise CommandError(f"fairlead sql: {error}") from None
+
+
+def _with_the_extra(args: argparse.Namespace) -> ModuleType:
+    try:
+        from service import archive as service_archive
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("pyarrow", "duckdb"):
+            raise
+        raise CommandError(f"fairlead {args.name}: {ARCHIVE_EXTRA}") from None
+    return service_archive
+
+
+def train(args: argparse.Namespace) -> int:
+    from service import training
+
+    return training.main(args)
+
+
+def learn(args: argparse.Namespace) -> int:
+    from learning.tape_study import TapeTooShort
+    from service import learn as service_learn
+    from simulators.lobster import TapeError
+
+    if args.json and not args.json.parent.is_dir():
+        raise CommandError(f"fairlead learn: there is no directory {args.json.parent} for the JSON")
+    try:
+        return service_learn.main(args)
+    except TapeError as error:
+        raise CommandError(str(error)) from None
+    except (TapeTooShort, EOFError) as error:  # a gzipped file that ends too early is an EOFError
+        raise CommandError(f"{args.tape}: {error}") from None
+
+
+def models(args: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from learning.registry import models as registered
+    from router.model import ModelRefused
+
+    try:
+        found = registered(args.models)
+    except ModelRefused as refused:
+        raise CommandError(str(refused)) from None
+    if not found:
+        print(f"no models in {args.models}")
+    for model in found:
+        serving = "  serving" if model.is_champion else ""
+        if model.metadata is None:
+            print(f"{model.model_id}  refused: {model.problem}{serving}")
+        else:
+            created = datetime.fromtimestamp(model.metadata.created_ns // 1_000_000_000, UTC)
+            print(f"{model.model_id}  {created:%Y-%m-%d %H:%M:%S}  schema {model.metadata.schema_hash}{serving}")
+    return 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= 86_400.0:
+        raise argparse.ArgumentTypeError(f"{text!r} found, expected seconds above 0 and at most a day")
+    return seconds
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """`command(name, function, text)` adds a command to `fairlead`."""
+    text = "bring the archive, as Parquet, up to date with a journal; or check the features in the journal"
+    archived = command("archive", archive, text)
+    archived.set_defaults(name="archive")
+    archived.add_argument(
+        "action",
+        nargs="?",
+        default="update",
+        choices=["update", "check"],
+        metavar="ACTION",
+        help="update (if none is named), or check: compute all features anew from recorded market data and compare",
+    )
+    archived.add_argument("--config", type=existing, metavar="FILE", help="the daemon's, for where its journal is")
+    archived.add_argument("--journal", type=existing, metavar="PATH", help="another journal than the config's")
+    _archive_option(archived)
+
+    asked = command("sql", sql, "ask the archive: one SELECT over decisions, candidates, features, children, ...")
+    asked.set_defaults(name="sql")
+    asked.add_argument("question", metavar="SELECT")
+    asked.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    _archive_option(asked)
+
+    trained = command("train", train, "train a fill model on simulated outcomes and register it")
+    trained.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+    trained.add_argument("--parents", type=int, default=600, metavar="N", help="simulated orders to learn from")
+    trained.add_argument("--seed", type=int, default=1, metavar="S")
+    trained.add_argument(
+        "--config", type=existing, metavar="FILE", help="the daemon to train for; default: deploy/fairlead.toml"
+    )
+    trained.add_argument(
+        "--simulators", type=existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
+    )
+
+    learned = command("learn", learn, "learn from a recorded market day, and judge what was learned on its later part")
+    sources = learned.add_subparsers(dest="source", metavar="SOURCE", required=True)
+    text = "which orders joining the touch of a LOBSTER tape would have filled, and who could tell"
+    taped = sources.add_parser("tape", help=text, description=text)
+    taped.add_argument("--tape", type=existing, required=True, metavar="FILE", help="LOBSTER messages")
+    taped.add_argument("--book", type=existing, required=True, metavar="FILE", help="the order book that goes with it")
+    taped.add_argument("--horizon", type=_seconds, default=10.0, metavar="SECONDS", help="that a join may wait")
+    taped.add_argument(
+        "--test-from",
+        type=_seconds,
+        metavar="SECONDS",
+        help="after midnight: judge from there on; otherwise the last 30%% of the tape's time",
+    )
+    taped.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+
+    listed = command("models", models, "list the registered models")
+    listed.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+
+
+def _archive_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--archive", type=Path, default=Path("var/archive"), metavar="DIR", help="of Parquet files")
