@@ -69,6 +69,7 @@ class MemoryStore:
 
 
 _CHUNK, _LARGEST_CHUNK = 1 << 16, 1 << 24  # bytes read at once, whatever size a damaged record claims to have
+_NUMBERS = (b"I %d 0 -\n\n", b"O %d 0 -\n\n", b"B %d 0 -\n\n")
 _INDEXED = 64  # one of so many messages has its place in memory
 
 
@@ -155,16 +156,13 @@ class FileStore:
         self._count += 1
         self._last = number
 
-    def _put(self, kind: bytes, number: int, raw: bytes = b"", msg_type: str = "-") -> None:
-        record = b"%b %d %d %b\n%b\n" % (kind, number, len(raw), msg_type.encode(), raw)
-        self._pending.append(record)
-        self._size += len(record)
-
     def append(self, msg_seq_num: int, msg_type: str, raw: bytes) -> None:
         if msg_seq_num <= self._last:
             self._cut(msg_seq_num)
         self._note(msg_seq_num, self._size)
-        self._put(b"S", msg_seq_num, raw, msg_type)
+        record = b"S %d %d %b\n%b\n" % (msg_seq_num, len(raw), msg_type.encode(), raw)
+        self._pending.append(record)
+        self._size += len(record)
 
     def _cut(self, number: int) -> None:
         """The numbers were set back: what was sent under them is not to be sent again."""
@@ -189,19 +187,18 @@ class FileStore:
                         return
 
     def flush(self) -> None:
-        next_in, next_out, began_ns = self._written
-        if self.next_in != next_in:
-            self._put(b"I", self.next_in)
-        if self.next_out != next_out:
-            self._put(b"O", self.next_out)
-        if self.began_ns != began_ns:
-            self._put(b"B", self.began_ns)
-        if self._pending:
-            data = b"".join(self._pending)
+        numbers = (self.next_in, self.next_out, self.began_ns)
+        data = b"".join(self._pending)
+        if numbers != self._written:
+            # The numbers last: half a write leaves those that still hold.
+            changed = zip(_NUMBERS, numbers, self._written, strict=True)
+            data += b"".join([record % now for record, now, before in changed if now != before])
+        if data:
             self._write(data)
             self._flushed += len(data)
+            self._size = self._flushed
             self._pending.clear()
-            self._written = (self.next_in, self.next_out, self.began_ns)
+            self._written = numbers
 
     def _write(self, data: bytes) -> None:
         try:
@@ -216,12 +213,11 @@ class FileStore:
 
     def reset(self) -> None:
         self.next_in = self.next_out = 1
-        self._written = (1, 1, self.began_ns)
+        self._written = (1, 1, 0)
         self._resets += 1
         self._pending.clear()
         self._forget()
         os.ftruncate(self._file, 0)
-        self._put(b"B", self.began_ns)
         self.flush()
 
     def close(self) -> None:
