@@ -4,6 +4,7 @@ Wall-clock times are what people agree on, so a session's length in hours change
 or an end that the clocks skip happens as much later as they skip; one that they pass twice happens the first time.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -14,6 +15,16 @@ import msgspec
 
 from fix.values import NS_PER_S
 
+_FORMS = (
+    'expected "always", "07:00-18:00 Europe/London", "mon,tue 07:00-18:00 Europe/London", '
+    '"sun 17:00 - fri 16:00 America/New_York" or "reset 17:00 America/New_York"'
+)
+_DAY, _TIME = "(?:mon|tue|wed|thu|fri|sat|sun)", r"\d\d:\d\d(?::\d\d)?"
+_TEXT = re.compile(
+    rf"(?:(?P<days>{_DAY}(?:,{_DAY})*) )?(?P<start>{_TIME})-(?P<end>{_TIME}) (?P<zone>\S+)"
+    rf"|(?P<start_day>{_DAY}) (?P<from>{_TIME}) - (?P<end_day>{_DAY}) (?P<to>{_TIME}) (?P<week_zone>\S+)"
+    rf"|reset (?P<reset_at>{_TIME}) (?P<reset_zone>\S+)"
+)
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MIDNIGHT = time()
@@ -106,3 +117,32 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def _ns(self, day: date, at: time) -> int:
         local = datetime.combine(day, at.replace(tzinfo=None), self._zone)
         return int(local.timestamp()) * NS_PER_S + at.microsecond * 1000
+
+
+def schedule_from_text(text: str) -> Schedule | None:
+    """ "always" (None), or such as "mon,fri 07:00-18:00 Europe/London"; ValueError for anything else."""
+    if text == "always":
+        return None
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{_FORMS}, got {text!r}")
+    part = found.groupdict()
+    try:
+        return msgspec.convert(
+            {
+                "start": _seconds(part["start"] or part["from"]),
+                "end": _seconds(part["end"] or part["to"]),
+                "zone": part["zone"] or part["week_zone"] or part["reset_zone"],
+                "days": (part["days"] or "").split(",") if part["days"] else [],
+                "start_day": part["start_day"],
+                "end_day": part["end_day"],
+                "reset_at": _seconds(part["reset_at"]),
+            },
+            Schedule,
+        )
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error}, in {text!r}") from None
+
+
+def _seconds(text: str | None) -> str | None:
+    return f"{text}:00" if text is not None and len(text) == 5 else text

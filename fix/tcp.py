@@ -9,21 +9,23 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import cycle
 from typing import cast
 
 from fix.endpoint import Endpoint, Link, Output
-from fix.tls import TlsConfig, client_context, server_context
+from fix.tls import ConnectorTls, ListenerContext, ListenerTls, connector_context
 
 Address = tuple[str, int]
-Networks = tuple[IPv4Network | IPv6Network, ...]
+Networks = list[IPv4Network | IPv6Network]
 
 MAX_WRITE_BUFFER = 4 * 1024 * 1024  # bytes that a peer may leave unread before it is disconnected
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 1.0
 _HANDSHAKE_TIMEOUT_S = 5.0
+_UNWANTED_S = 0.5  # between two looks whether a connection is wanted again
 
 
 class Carrier:
@@ -41,6 +43,7 @@ class Carrier:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
         self._servers: dict[str, asyncio.Server] = {}
+        self._gates: dict[str, _Gate] = {}
         self._connectors: dict[str, asyncio.Task[None]] = {}
 
     def now_ns(self) -> int:
@@ -86,28 +89,52 @@ class Carrier:
             self._timer.cancel()
 
     async def listen(
-        self, port: str, address: Address, tls: ssl.SSLContext | None = None, allow: Sequence[str] = ()
+        self, port: str, address: Address, tls: ListenerTls | None = None, allow: Sequence[str] = ()
     ) -> None:
         """`allow`: addresses and networks, such as "10.0.0.0/8"; from anywhere else nobody is let in. (): from all."""
-        networks = tuple(ip_network(text) for text in allow)
+        gate = _Gate(networks(allow), ListenerContext(tls) if tls else None)
         server = await self._loop.create_server(
-            lambda: _Connection(self, port, networks),
+            lambda: _Connection(self, port, gate),
             *address,
-            ssl=tls,
+            ssl=gate.tls.context if gate.tls else None,
             ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S if tls else None,
         )
-        self._servers[port] = server
+        self._servers[port], self._gates[port] = server, gate
         bound = server.sockets[0].getsockname()
         self.addresses[port] = (bound[0], bound[1])
 
-    def connect(self, port: str, address: Address | Sequence[Address], tls: TlsConfig | None = None) -> None:
+    def relist(self, port: str, tls: ListenerTls | None, allow: Sequence[str]) -> None:
+        """Other certificates and another list for who connects from now on.
+
+        A listener has TLS for as long as it listens, or never.
+        """
+        gate = self._gates[port]
+        if tls is not None and gate.tls is not None:
+            gate.tls.replace(tls)
+        gate.allow = networks(allow)
+
+    def peer_address(self, link: Link) -> str:
+        """The IP address at the other end; "" where it is gone."""
+        connection = self._links.get(link)
+        return connection.peer_address if connection else ""
+
+    def connect(
+        self,
+        port: str,
+        address: Address | Sequence[Address],
+        tls: ConnectorTls | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Connect, now and whenever the connection is lost; what waits for its next try tries at once.
 
-        Of several addresses the next one is tried when one fails or is lost.
+        Of several addresses the next one is tried when one fails or is lost. While it is not `wanted`, no connection
+        is made. OSError or ssl.SSLError where a file of `tls` can't be used.
         """
+        context = connector_context(tls) if tls else None
         self.stop_connecting(port)
         addresses = [cast(Address, address)] if isinstance(address[0], str) else [cast(Address, a) for a in address]
-        self._connectors[port] = self._loop.create_task(self._keep_connected(port, addresses, tls))
+        target = _Target(addresses, context, tls.server_name if tls else "", wanted)
+        self._connectors[port] = self._loop.create_task(self._keep_connected(port, target))
 
     def stop_connecting(self, port: str) -> None:
         """Make no further connections; one that is there stays."""
@@ -120,32 +147,31 @@ class Carrier:
             server.close()
             del self.addresses[port]
 
-    async def _keep_connected(self, port: str, addresses: list[Address], tls: TlsConfig | None) -> None:
-        context = client_context(tls) if tls else None
+    async def _keep_connected(self, port: str, target: "_Target") -> None:
         delay_s = _FIRST_RETRY_S
         for connection in [connection for connection in self._links.values() if connection.port == port]:
             await asyncio.shield(connection.lost)  # an earlier connector's
-        for number, address in enumerate(cycle(addresses), 1):
+        for number, address in enumerate(cycle(target.addresses), 1):
+            while not target.wanted():
+                await asyncio.sleep(_UNWANTED_S)
             started_s = self._loop.time()
             with suppress(OSError):  # refused, unreachable, timed out, no TLS: all the same, try again later
-                name = (tls.server_name or address[0]) if tls else None
-                connection = await self._open(_Connection(self, port), address, context, name)
+                connection = await self._open(_Connection(self, port), address, target)
                 started_s = self._loop.time()
                 await asyncio.shield(connection.lost)
                 if self._loop.time() - started_s > _LAST_RETRY_S:
                     # It lived: a peer that accepts and hangs up at once goes on backing off.
                     delay_s = _FIRST_RETRY_S
             await asyncio.sleep(delay_s)
-            if number % len(addresses) == 0:
+            if number % len(target.addresses) == 0:
                 delay_s = min(delay_s * 2, _LAST_RETRY_S)
 
-    async def _open(
-        self, connection: "_Connection", address: Address, context: ssl.SSLContext | None, server_name: str | None
-    ) -> "_Connection":
+    async def _open(self, connection: "_Connection", address: Address, target: "_Target") -> "_Connection":
+        server_name = (target.server_name or address[0]) if target.context else None
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 await self._loop.create_connection(
-                    lambda: connection, *address, ssl=context, server_hostname=server_name
+                    lambda: connection, *address, ssl=target.context, server_hostname=server_name
                 )
         except BaseException:
             # Given up between the connection and its first step, uvloop closes the socket and tells nobody.
@@ -190,28 +216,45 @@ class Carrier:
             self._arm()
 
 
-class _Connection(asyncio.Protocol):
-    """`allow`: where it may come from; () for anywhere."""
+@dataclass(slots=True)
+class _Gate:
+    """Of a listener: from where connections are let in ([]: from anywhere), and with which certificates."""
 
-    def __init__(self, carrier: Carrier, port: str, allow: Networks = ()) -> None:
+    allow: Networks
+    tls: ListenerContext | None
+
+    def admits(self, address: str) -> bool:
+        return not self.allow or is_within(address, self.allow)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Of a connector."""
+
+    addresses: list[Address]
+    context: ssl.SSLContext | None
+    server_name: str
+    wanted: Callable[[], bool]
+
+
+class _Connection(asyncio.Protocol):
+    """`gate`: of the listener that it came through, None for a connector's."""
+
+    def __init__(self, carrier: Carrier, port: str, gate: _Gate | None = None) -> None:
         self.port = port
+        self.peer_address = ""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._carrier = carrier
-        self._allow = allow
+        self._gate = gate
         self._link = 0  # the endpoint hears nothing of a connection from where nobody is let in
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
-        if self._allow and not self._is_allowed(transport.get_extra_info("peername")):
+        self.peer_address = (transport.get_extra_info("peername") or ("",))[0]
+        if self._gate is not None and not self._gate.admits(self.peer_address):
             self.transport.abort()
         else:
             self._link = self._carrier.opened(self)
-
-    def _is_allowed(self, peer: tuple[str, int] | None) -> bool:
-        if peer is None:
-            return False  # gone already
-        address = ip_address(peer[0])
-        return any(address in network for network in self._allow)
 
     def data_received(self, data: bytes) -> None:
         if self._link:
@@ -232,6 +275,16 @@ class _Connection(asyncio.Protocol):
             self.transport.write(data)
 
 
+def networks(texts: Sequence[str]) -> Networks:
+    """ValueError where one is no IP address or network."""
+    return [ip_network(text) for text in texts]
+
+
+def is_within(address: str, allowed: Networks) -> bool:
+    """False for "", a peer that is gone already."""
+    return bool(address) and any(ip_address(address) in network for network in allowed)
+
+
 async def serve(
     endpoint: Endpoint,
     listeners: Mapping[str, Address],
@@ -239,23 +292,22 @@ async def serve(
     clock: Callable[[], int] = time.time_ns,
     max_write_buffer: int = MAX_WRITE_BUFFER,
     *,
-    tls: Mapping[str, TlsConfig] | None = None,
+    listener_tls: Mapping[str, ListenerTls] | None = None,
+    connector_tls: Mapping[str, ConnectorTls] | None = None,
     allow: Mapping[str, Sequence[str]] | None = None,
 ) -> Carrier:
     """Carry `endpoint` until `Carrier.close`. Port 0 listens on any free port; OSError if a listener can't bind.
 
-    `tls` and `allow` are by port, for those that have any.
+    What is TLS and who is allowed is by port, for those that have any.
     """
     carrier = Carrier(endpoint, clock, max_write_buffer)
-    tls, allow = tls or {}, allow or {}
     try:
         for port, address in listeners.items():
-            context = server_context(tls[port]) if port in tls else None
-            await carrier.listen(port, address, context, allow.get(port, ()))
+            await carrier.listen(port, address, (listener_tls or {}).get(port), (allow or {}).get(port, ()))
+        for port, addresses in connectors.items():
+            carrier.connect(port, addresses, (connector_tls or {}).get(port))
     except OSError:
         await carrier.close()
         raise
-    for port, addresses in connectors.items():
-        carrier.connect(port, addresses, tls.get(port))
     carrier.perform(Output())
     return carrier

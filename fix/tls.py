@@ -1,20 +1,36 @@
 """TLS for FIX connections: who shows which certificate, and who must.
 
 TLS 1.2 is the least that is spoken. With `authorities` a listener asks each client for a certificate of theirs (mutual
-TLS); a connector always checks its peer's.
+TLS); a connector always checks its peer's. All paths are those of PEM files.
 """
 
 import ssl
-from collections.abc import Mapping
 
 import msgspec
 
 
-class TlsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Paths of PEM files. A listener needs `certificate` and `key`, a connector only for mutual TLS.
+class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`key`: "" where the certificate's file has it too."""
 
-    `authorities`: whose certificates are believed; "" for a connector: those of the system. `server_name`: what a
-    connector expects of its peer and tells it (SNI); "" for the host it connects to.
+    certificate: str
+    key: str = ""
+
+
+class ListenerTls(Certificate, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`authorities`: whose clients are let in; "": clients need no certificate.
+
+    `names`: other certificates, for clients that ask for these server names (SNI).
+    """
+
+    authorities: str = ""
+    names: dict[str, Certificate] = {}
+
+
+class ConnectorTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`certificate` and `key` are for mutual TLS only.
+
+    `authorities`: whose servers are believed; "": those of the system. `server_name`: what is expected of the peer's
+    certificate, and told it (SNI); "": the host that is connected to.
     """
 
     certificate: str = ""
@@ -23,35 +39,41 @@ class TlsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     server_name: str = ""
 
 
-def server_context(config: TlsConfig, by_name: Mapping[str, TlsConfig] | None = None) -> ssl.SSLContext:
-    """For a listener; `by_name`: other certificates for clients that ask for these server names (SNI).
+class ListenerContext:
+    """`context` is what a listener is given; its certificates can change while it listens.
 
-    OSError or ssl.SSLError where a file can't be read or used.
+    OSError or ssl.SSLError where a file can't be read or used; then all stays as it was.
     """
-    contexts = {name.lower(): _server_context(named) for name, named in (by_name or {}).items()}
-    context = _server_context(config)
 
-    def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-        if name is not None and (named := contexts.get(name.lower())) is not None:
-            connection.context = named
+    def __init__(self, config: ListenerTls) -> None:
+        self.replace(config)
+        self.context = self._default
+        self.context.sni_callback = self._choose
 
-    if contexts:
-        context.sni_callback = choose
-    return context
+    def replace(self, config: ListenerTls) -> None:
+        """For connections from now on. Whether clients need a certificate at all stays as it was."""
+        default = _with(config, config.authorities)
+        self._names = {name.lower(): _with(named, config.authorities) for name, named in config.names.items()}
+        self._default = default
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        # OpenSSL takes certificate and authorities of the context that is set here; whether the client is asked for a
+        # certificate at all stays with the context that the listener was given.
+        connection.context = self._names.get((name or "").lower(), self._default)
 
 
-def _server_context(config: TlsConfig) -> ssl.SSLContext:
+def _with(config: Certificate, authorities: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(config.certificate, config.key or None)
-    if config.authorities:
-        context.load_verify_locations(config.authorities)
+    if authorities:
+        context.load_verify_locations(authorities)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def client_context(config: TlsConfig) -> ssl.SSLContext:
-    """For a connector; OSError or ssl.SSLError where a file can't be read or used."""
+def connector_context(config: ConnectorTls) -> ssl.SSLContext:
+    """OSError or ssl.SSLError where a file can't be read or used."""
     context = ssl.create_default_context(cafile=config.authorities or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if config.certificate:

@@ -1,5 +1,6 @@
 """Open or not, and until when: each kind of schedule around its edges and through changes of the clocks."""
 
+import re
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fix.schedule import Schedule
+from fix.schedule import Schedule, schedule_from_text
 from fix.values import NS_PER_S
 
 NEW_YORK = "America/New_York"
@@ -120,3 +121,32 @@ def test_a_session_ends_where_it_says_and_the_next_one_follows(schedule: Schedul
 def test_what_makes_no_schedule(settings: dict[str, object], complaint: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=complaint):
         msgspec.convert(settings, Schedule)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("07:00-18:00 Europe/London", Schedule(start=time(7), end=time(18), zone="Europe/London")),
+        ("22:30:15-04:00 UTC", Schedule(start=time(22, 30, 15), end=time(4))),
+        ("mon,fri 07:00-18:00 UTC", Schedule(start=time(7), end=time(18), days=("mon", "fri"))),
+        (
+            "sun 17:00 - fri 16:00 America/New_York",
+            Schedule(start=time(17), end=time(16), start_day="sun", end_day="fri", zone="America/New_York"),
+        ),
+        ("reset 17:00 America/New_York", Schedule(reset_at=time(17), zone="America/New_York")),
+    ],
+)
+def test_from_text(text: str, expected: Schedule) -> None:
+    assert schedule_from_text(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "never", "07:00-18:00", "07:00 UTC", "25:00-26:00 UTC", "07:00-18:00 Mars/Base", "mo 07:00-18:00 UTC"]
+)
+def test_a_text_that_is_no_schedule(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        schedule_from_text(text)
+
+
+def test_always_is_no_schedule() -> None:
+    assert schedule_from_text("always") is None

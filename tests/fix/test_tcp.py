@@ -5,12 +5,13 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fix.endpoint import Link, Output
 from fix.tcp import Address, Carrier, serve
-from fix.tls import TlsConfig, client_context, server_context
+from fix.tls import Certificate, ConnectorTls, ListenerTls, connector_context
 
 TIMEOUT_S = 5
 LOOPBACK = ("127.0.0.1", 0)
@@ -204,20 +205,26 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tls(folder: Path, name: str = "", server_name: str = "", authorities: bool = True) -> TlsConfig:
-    return TlsConfig(
-        certificate=str(folder / f"{name}.pem") if name else "",
-        key=str(folder / f"{name}.key") if name else "",
-        authorities=str(folder / "ca.pem") if authorities else "",
-        server_name=server_name,
-    )
+def files(folder: Path, name: str) -> dict[str, str]:
+    return {"certificate": str(folder / f"{name}.pem"), "key": str(folder / f"{name}.key")}
+
+
+def listener_tls(folder: Path, name: str = "fix.example", **more: Any) -> ListenerTls:
+    return ListenerTls(**{**files(folder, name), "authorities": str(folder / "ca.pem"), **more})
+
+
+def connector_tls(folder: Path, client: str, server_name: str = "", authorities: bool = True) -> ConnectorTls:
+    own = files(folder, client) if client else {}
+    return ConnectorTls(**own, authorities=str(folder / "ca.pem") if authorities else "", server_name=server_name)
 
 
 async def test_mutual_tls(certificates: Path) -> None:
     acceptor, initiator = Quiet(), Quiet()
-    async with carried(acceptor, tls={"ems": tls(certificates, "fix.example")}) as carrier:
-        config = tls(certificates, "client.example", "fix.example")
-        async with carried(initiator, {"venue": carrier.addresses["ems"]}, tls={"venue": config}) as connector:
+    async with carried(acceptor, listener_tls={"ems": listener_tls(certificates)}) as carrier:
+        config = connector_tls(certificates, "client.example", "fix.example")
+        async with carried(
+            initiator, {"venue": carrier.addresses["ems"]}, connector_tls={"venue": config}
+        ) as connector:
             await initiator.until("connected")
             connector.perform(Output([(1, b"over TLS")]))
             await acceptor.until("received")
@@ -231,9 +238,9 @@ async def test_mutual_tls(certificates: Path) -> None:
 )
 async def test_tls_that_comes_to_nothing(certificates: Path, client: str, server_name: str, authorities: bool) -> None:
     acceptor, initiator = Quiet(), Quiet()
-    async with carried(acceptor, tls={"ems": tls(certificates, "fix.example")}) as carrier:
-        config = tls(certificates, client, server_name, authorities)
-        async with carried(initiator, {"venue": carrier.addresses["ems"]}, tls={"venue": config}):
+    async with carried(acceptor, listener_tls={"ems": listener_tls(certificates)}) as carrier:
+        config = connector_tls(certificates, client, server_name, authorities)
+        async with carried(initiator, {"venue": carrier.addresses["ems"]}, connector_tls={"venue": config}):
             reader, writer = await asyncio.open_connection(*carrier.addresses["ems"])
             writer.write(b"8=FIX.4.4|9=5|35=A|")  # and a peer without TLS
             with suppress(ConnectionResetError):
@@ -244,17 +251,53 @@ async def test_tls_that_comes_to_nothing(certificates: Path, client: str, server
 
 async def test_a_listener_has_a_certificate_for_each_name(certificates: Path) -> None:
     names = ("fix.example", "other.example")
-    server = server_context(tls(certificates, names[0], authorities=False), {names[1]: tls(certificates, names[1])})
-    carrier = await serve(Echo(), {}, {})
-    await carrier.listen("ems", LOOPBACK, server)
+    config = listener_tls(certificates, names[0], names={"Other.Example": Certificate(**files(certificates, names[1]))})
+    carrier = await serve(Echo(), {"ems": LOOPBACK}, {}, listener_tls={"ems": config})
     for name in names:
-        context = client_context(tls(certificates, "client.example"))
-        address = carrier.addresses["ems"]
-        reader, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=name)
-        assert await reader.readexactly(6) == b"hello "
-        assert writer.get_extra_info("peercert")["subjectAltName"] == (("DNS", name),)
-        writer.close()
+        assert await shown(carrier, certificates, name) == name
+    with pytest.raises((OSError, asyncio.IncompleteReadError)):
+        await shown(carrier, certificates, names[1], client="")  # it wants one of a client under each of its names
     await carrier.close()
+
+
+async def shown(carrier: Carrier, certificates: Path, name: str, client: str = "client.example") -> str:
+    """The name in the certificate that the listener shows."""
+    context = connector_context(connector_tls(certificates, client))
+    context.check_hostname = False
+    address = carrier.addresses["ems"]
+    reader, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=name)
+    assert await reader.readexactly(6) == b"hello "
+    alternative_names = writer.get_extra_info("peercert")["subjectAltName"]
+    writer.close()
+    return alternative_names[0][1]
+
+
+async def test_certificates_and_the_list_change_while_a_port_listens(certificates: Path) -> None:
+    first = listener_tls(certificates, "fix.example")
+    carrier = await serve(Echo(), {"ems": LOOPBACK}, {}, listener_tls={"ems": first})
+    assert await shown(carrier, certificates, "fix.example") == "fix.example"
+    carrier.relist("ems", listener_tls(certificates, "other.example"), [])
+    assert await shown(carrier, certificates, "fix.example") == "other.example"
+    with pytest.raises(OSError):
+        carrier.relist("ems", listener_tls(certificates, "nobody.example"), [])
+    assert await shown(carrier, certificates, "fix.example") == "other.example"
+    carrier.relist("ems", first, ["10.0.0.0/8"])
+    with pytest.raises((OSError, asyncio.IncompleteReadError)):
+        await shown(carrier, certificates, "fix.example")
+    await carrier.close()
+
+
+async def test_a_connection_that_is_not_wanted_now() -> None:
+    acceptor, initiator = Quiet(), Quiet()
+    wanted = False
+    async with carried(acceptor) as carrier, carried(initiator, {"other": LOOPBACK}) as connector:
+        connector.connect("venue", carrier.addresses["ems"], wanted=lambda: wanted)
+        _, writer = await asyncio.open_connection(*carrier.addresses["ems"])
+        await acceptor.until("connected")
+        assert initiator.seen == []
+        wanted = True
+        await initiator.until("connected")
+        writer.close()
 
 
 async def test_addresses_are_tried_in_turn() -> None:
