@@ -2,14 +2,22 @@
 
 Three witnesses that share no code: the EMS recomputes its orders from the fills that it was told, the journal has the
 facts that the router acted on, and a venue's ledger has what its market executed. Nothing is netted: a share too many
-here does not make up for one too few there.
+here does not make up for one too few there. A bust or correction changes the execution that it names, on either side.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from domain.facts import AnyFact, ChildFilled, ChildSubmitted, OrdersRetired, ParentRejected
+from domain.facts import (
+    AnyFact,
+    ChildFillBusted,
+    ChildFillCorrected,
+    ChildFilled,
+    ChildSubmitted,
+    OrdersRetired,
+    ParentRejected,
+)
 from domain.fields import OrdStatus
 from domain.orders import ParentOrder
 from domain.prices import px_to_text
@@ -43,13 +51,13 @@ def reconcile(
     for fact in facts:
         if not isinstance(fact, OrdersRetired):  # they left the router's memory, not its books
             state.apply(fact)
-        if isinstance(fact, ChildFilled):
+        if isinstance(fact, ChildFilled | ChildFillBusted | ChildFillCorrected):
             fills.append(fact)
         elif isinstance(fact, ChildSubmitted):
             children[fact.child_id] = fact
         elif isinstance(fact, ParentRejected):
             rejected.add((fact.client, fact.cl_ord_id))
-    _compare_venues(fills, children, ledger, result)
+    compare_venues(fills, children, ledger, result)
     parents = {(p.accepted.client, p.accepted.cl_ord_id): p for p in state.parents.values()}
     _compare_parents(fills, children, state, result)
     seen = set()
@@ -66,24 +74,37 @@ def reconcile(
     return result
 
 
-def _compare_venues(
-    fills: list[ChildFilled],
+Fills = list[ChildFilled | ChildFillBusted | ChildFillCorrected]
+
+
+def compare_venues(
+    fills: Fills,
     children: Mapping[str, ChildSubmitted],
     ledger: Iterable[LedgerEntry],
     result: Reconciliation,
 ) -> None:
     ours: dict[tuple[str, str], tuple] = {}
+    firsts: dict[tuple[str, str], tuple[str, str]] = {}  # of a bust or correction -> of the fill
     for fill in fills:
         key, child = (fill.venue, fill.exec_id), children[fill.child_id]
-        if key in ours:
+        if key in firsts:
             result.differ(fill.last_qty, f"{fill.venue} {fill.exec_id}: counted twice in the journal")
-        ours[key] = (fill.child_id, child.symbol, child.side, fill.last_qty, fill.last_px)
+        if isinstance(fill, ChildFilled):
+            firsts[key] = key
+        else:
+            ref = (fill.venue, fill.exec_ref_id)
+            firsts[key] = firsts.get(ref, ref)
+        qty = 0 if isinstance(fill, ChildFillBusted) else fill.last_qty
+        ours[firsts[key]] = (fill.child_id, child.symbol, child.side, qty, fill.last_px if qty else 0)
     theirs: dict[tuple[str, str], tuple] = {}
+    told: set[tuple[str, str]] = set()
     for entry in ledger:
         key = (entry.venue, entry.exec_id)
-        if key in theirs:
+        if key in told:
             result.differ(entry.qty, f"{entry.venue} {entry.exec_id}: twice in the venue's ledger")
-        theirs[key] = (entry.cl_ord_id, entry.symbol, entry.side, entry.qty, entry.px)
+        told.add(key)
+        first = (entry.venue, entry.exec_ref_id or entry.exec_id)
+        theirs[first] = (entry.cl_ord_id, entry.symbol, entry.side, entry.qty, entry.px)
     for key in sorted(ours.keys() | theirs.keys()):
         here, there = ours.get(key), theirs.get(key)
         if here == there:
@@ -100,11 +121,15 @@ def _compare_venues(
 
 
 def _compare_parents(
-    fills: list[ChildFilled], children: Mapping[str, ChildSubmitted], state: State, result: Reconciliation
+    fills: Fills, children: Mapping[str, ChildSubmitted], state: State, result: Reconciliation
 ) -> None:
     filled: Counter[str] = Counter()
     for fill in fills:
-        filled[children[fill.child_id].parent_id] += fill.last_qty
+        if isinstance(fill, ChildFillBusted):
+            change = -fill.last_qty
+        else:
+            change = fill.last_qty - (fill.was_qty if isinstance(fill, ChildFillCorrected) else 0)
+        filled[children[fill.child_id].parent_id] += change
     for parent_id, parent in state.parents.items():
         if filled[parent_id] != parent.cum_qty:
             shares = abs(filled[parent_id] - parent.cum_qty)

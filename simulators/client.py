@@ -70,7 +70,9 @@ class Ems:
         self.session = session
         self.violations = session.violations
         self.books = EmsBooks(session.begin_string, self.violations)
+        self.mass_cancels: dict[str, str] = {}  # ClOrdID(11) of the request -> MassCancelResponse(531)
         self.rejects: list[str] = []  # Reject(3) and BusinessMessageReject(j) received, in words
+        self.news: list[str] = []
         self._plan = sorted(plan or [], key=lambda step: step[0])
         self._next_step = 0
         self._reference_px = reference_px
@@ -120,6 +122,11 @@ class Ems:
         request = Request("G", order_qty or order.order_qty, limit_px or order.limit_px)
         fields = [(21, 1), *self._order_fields(order, request.order_qty, request.limit_px)]
         return self._request(order, request, fields)
+
+    def mass_cancel(self, cl_ord_id: str, symbol: str = "") -> None:
+        """Queues an OrderMassCancelRequest(q) for all orders, or those of a symbol; FIX.4.2 has none."""
+        kind: Body = [(530, 1), (55, symbol)] if symbol else [(530, 7)]
+        self._queue.append(("q", cl_ord_id, [(11, cl_ord_id), *kind]))
 
     def cancel_open(self) -> None:
         """Queues a cancel for every open order that has no request under way."""
@@ -250,11 +257,15 @@ class Ems:
                 self.books.report(message, now_ns)
             case "9":
                 self.books.cancel_reject(message)
+            case "r":
+                self.mass_cancels[text(message, 11)] = text(message, 531)
+            case "B":  # News: for people to read
+                self.news.append(text(message, 148))
             case "3" | "j" as msg_type:
                 seq, reason = text(message, 45), text(message, 58)
                 self.rejects.append(f"{msg_type} of message {seq}: {reason}")
                 cl_ord_id = self._sent_ids.get(int(seq)) if seq.isdecimal() else None
-                if cl_ord_id is not None:
+                if cl_ord_id in self.books.by_id:
                     self.books.refuse(cl_ord_id, reason)
             case msg_type:
                 self.violations.append(f"unexpected message {msg_type}")

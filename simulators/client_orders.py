@@ -23,6 +23,9 @@ _RANK = {
 } | dict.fromkeys(FINAL, 3)
 _PENDING = {OrdStatus.PENDING_CANCEL: "F", OrdStatus.PENDING_REPLACE: "G"}
 _FILLS = frozenset({ExecType.TRADE, ExecType.PARTIAL_FILL, ExecType.FILL})
+_AMENDED = {ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT}
+# ExecTransType(20) of FIX 4.2 says what later versions say by ExecType(150).
+_TRANS_TYPES = {"1": ExecType.TRADE_CANCEL, "2": ExecType.TRADE_CORRECT, "3": ExecType.ORDER_STATUS}
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class EmsOrder:
     requests: dict[str, Request] = field(default_factory=dict)
     request_count: int = 0
     reports: list[Report] = field(default_factory=list)
+    fills: dict[str, tuple[int, int]] = field(default_factory=dict)  # ExecID(17) -> quantity, price, as they count now
     text: str = ""
 
     @property
@@ -153,14 +157,20 @@ class EmsBooks:
 
     def _book(self, order: EmsOrder, message: FixMessage, now_ns: int) -> None:
         exec_type, ord_status = ExecType(text(message, 150)), OrdStatus(text(message, 39))
+        exec_type = _TRANS_TYPES.get(text(message, 20), exec_type)
         cl_ord_id = text(message, 11)
         what = f"ExecutionReport {text(message, 17)} ({exec_type.name}) for {cl_ord_id}"
         last_qty = last_px = 0
         if exec_type in _FILLS:
             last_qty, last_px = qty_from_text(text(message, 32)), px_from_text(text(message, 31))
             self._fill(order, what, last_qty, last_px)
+            order.fills[text(message, 17)] = (last_qty, last_px)
+        elif exec_type in _AMENDED:
+            self._amend(order, what, exec_type, message)
         elif exec_type is ExecType.REPLACED:
             self._replaced(order, what, message)
+        elif exec_type is ExecType.RESTATED and 38 in message:
+            order.order_qty = qty_from_text(text(message, 38))  # changed by the other side, which may do so
         elif exec_type in (ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED):
             order.requests.pop(cl_ord_id, None)
         order.text = text(message, 58)
@@ -194,6 +204,20 @@ class EmsBooks:
         elif all(limit_px and sign * (last_px - limit_px) > 0 for limit_px in limits):
             self._disagree(order, what, "LastPx(31), worse than the limit", px_to_text(last_px))
 
+    def _amend(self, order: EmsOrder, what: str, exec_type: ExecType, message: FixMessage) -> None:
+        """A bust or correction of a fill that is named by ExecRefID(19), or by its last correction."""
+        was = order.fills.pop(text(message, 19), None)
+        if was is None:
+            self._disagree(order, what, "ExecRefID(19), which is no fill of it", text(message, 19))
+            return
+        if exec_type is ExecType.TRADE_CORRECT:
+            now = qty_from_text(text(message, 32)), px_from_text(text(message, 31))
+            order.fills[text(message, 17)] = now
+        else:
+            now = (0, 0)
+        order.cum_qty += now[0] - was[0]
+        order.notional_px += now[0] * now[1] - was[0] * was[1]
+
     def _replaced(self, order: EmsOrder, what: str, message: FixMessage) -> None:
         request = order.requests.pop(text(message, 11), None)
         if request is None or request.msg_type != "G":
@@ -212,7 +236,7 @@ class EmsBooks:
             if order.is_final or not self._is_pending(order, ord_status):
                 self._disagree(order, what, "OrdStatus(39)", ord_status.name)
             return
-        reopened = was is OrdStatus.FILLED and exec_type is ExecType.REPLACED
+        reopened = (was is OrdStatus.FILLED and exec_type is ExecType.REPLACED) or exec_type in _AMENDED
         if ord_status not in _RANK:
             self._disagree(order, what, "OrdStatus(39)", ord_status.name)
             return

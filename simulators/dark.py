@@ -6,13 +6,24 @@ smallest single execution and holds for both sides; an order whose rest is small
 that rest.
 """
 
+from dataclasses import replace
 from math import log
 
 from domain.fields import LastLiquidityInd
 from domain.market import MarketUpdate, TradePrinted
 from simulators.flow import NEVER, Scene
 from simulators.market_config import DarkConfig
-from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected
+from simulators.orders import (
+    Accepted,
+    Canceled,
+    CancelRejected,
+    Order,
+    Publisher,
+    Reduced,
+    Rejected,
+    Replaced,
+    ReplaceRejected,
+)
 from simulators.takers import pareto_lots
 
 _SPELL_MEAN_NS = 20e9
@@ -102,6 +113,15 @@ class DarkPool:
                 publisher = self._publisher
                 publisher.publish(at_ns, TradePrinted(publisher.venue, self._symbol.symbol, px, qty))
 
+    def fill(self, hidden: Hidden, qty: int, at_ns: int) -> None:
+        """Contra interest of just that size."""
+        px = self._reference.mid2_px // 2 or hidden.limit_px
+        if qty and px:
+            self._execute(hidden, LastLiquidityInd.ADDED, px, qty, at_ns)
+            publisher = self._publisher
+            publisher.publish(at_ns, TradePrinted(publisher.venue, self._symbol.symbol, px, qty))
+            self.resting = [other for other in self.resting if other.qty]
+
     def _execute(self, hidden: Hidden, liquidity: LastLiquidityInd, px: int, qty: int, at_ns: int) -> None:
         hidden.qty -= qty
         if hidden.order is not None:
@@ -131,13 +151,50 @@ class DarkVenue:
 
     def cancel(self, order_id: str, at_ns: int) -> None:
         """Publishes Canceled, or CancelRejected for an order that does not rest here (any more)."""
-        for pool in self.pools.values():
-            for hidden in pool.resting:
-                if hidden.order is not None and hidden.order.order_id == order_id:
-                    pool.resting.remove(hidden)
-                    self._publisher.publish(at_ns, Canceled(hidden.order, "canceled on request"))
-                    return
-        self._publisher.publish(at_ns, CancelRejected(order_id, f"no open order {order_id}"))
+        if (hidden := self._resting(order_id)) is None:
+            self._publisher.publish(at_ns, CancelRejected(order_id, f"no open order {order_id}"))
+            return
+        self.pools[hidden.order.symbol].resting.remove(hidden)
+        self._publisher.publish(at_ns, Canceled(hidden.order, "canceled on request"))
+
+    def replace(self, order_id: str, order_qty: int, px: int, at_ns: int) -> None:
+        """Publishes Replaced, or ReplaceRejected. A smaller quantity alone keeps its place in time priority."""
+        if (hidden := self._resting(order_id)) is None:
+            self._publisher.publish(at_ns, ReplaceRejected(order_id, f"no open order {order_id}"))
+            return
+        order = hidden.order
+        order_qty = max(order_qty, order.cum_qty)
+        if text := self._refusal(replace(order, order_qty=order_qty, px=px, min_qty=min(order.min_qty, order_qty))):
+            self._publisher.publish(at_ns, ReplaceRejected(order_id, text))
+            return
+        keeps_place = px == order.px and order_qty <= order.order_qty
+        order.order_qty, order.px = order_qty, px
+        hidden.qty, hidden.limit_px = order.leaves_qty, px
+        self._publisher.publish(at_ns, Replaced(order, order.cum_qty))
+        pool = self.pools[order.symbol]
+        if not keeps_place or not hidden.qty:
+            pool.resting.remove(hidden)
+        if not keeps_place and hidden.qty:
+            pool.arrive(hidden, at_ns)
+
+    def reduce(self, order_id: str, qty: int, text: str, at_ns: int) -> None:
+        """Publishes Reduced, for an order that rests here."""
+        if (hidden := self._resting(order_id)) is not None:
+            qty = min(qty, hidden.qty)
+            hidden.qty -= qty
+            hidden.order.order_qty -= qty
+            if not hidden.qty:
+                self.pools[hidden.order.symbol].resting.remove(hidden)
+            self._publisher.publish(at_ns, Reduced(hidden.order, text))
+
+    def fill(self, order_id: str, qty: int, at_ns: int) -> None:
+        """A trade with a resting order at the midpoint, or at its limit while there is none."""
+        if (hidden := self._resting(order_id)) is not None:
+            self.pools[hidden.order.symbol].fill(hidden, min(qty, hidden.qty), at_ns)
+
+    def _resting(self, order_id: str) -> Hidden | None:
+        owned = (hidden for pool in self.pools.values() for hidden in pool.resting if hidden.order is not None)
+        return next((hidden for hidden in owned if hidden.order.order_id == order_id), None)
 
     def snapshot(self, symbol: str) -> list[MarketUpdate]:
         """Nothing: a dark venue shows nothing. KeyError for an unknown symbol."""

@@ -14,7 +14,7 @@ from domain.fields import LastLiquidityInd
 from domain.market import DealerQuoted, MarketUpdate, TradePrinted
 from simulators.flow import NEVER, Scene
 from simulators.market_config import DealerConfig
-from simulators.orders import Accepted, CancelRejected, Order, Publisher, Rejected
+from simulators.orders import Accepted, CancelRejected, Order, Publisher, Rejected, ReplaceRejected
 from simulators.takers import pareto_lots
 
 _LN2 = 0.693147
@@ -206,6 +206,16 @@ class DealerVenue:
         held = any(held.order.order_id == order_id for held in self.last_look.held)
         text = f"order {order_id} is in last look" if held else f"no open order {order_id}"
         self._publisher.publish(at_ns, CancelRejected(order_id, text))
+
+    def replace(self, order_id: str, order_qty: int, px: int, at_ns: int) -> None:
+        """Publishes ReplaceRejected: an order on a quote is taken or declined as it is."""
+        self._publisher.publish(at_ns, ReplaceRejected(order_id, "an order on a quote can't be changed"))
+
+    def reduce(self, order_id: str, qty: int, text: str, at_ns: int) -> None:
+        """Nothing rests at a dealer."""
+
+    def fill(self, order_id: str, qty: int, at_ns: int) -> None:
+        """Nothing rests at a dealer."""
 
     def snapshot(self, symbol: str) -> list[MarketUpdate]:
         """The last quote, if one stands. KeyError for an unknown symbol."""

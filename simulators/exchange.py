@@ -10,7 +10,6 @@ the next logon.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Protocol
 
 from domain.market import MarketUpdate
 from fix.endpoint import Link, Output
@@ -20,9 +19,6 @@ from fix.market_messages import MarketDataRequest
 from fix.message import Message
 from fix.messages import (
     FieldError,
-    NewOrderSingle,
-    OrderCancelRequest,
-    OrderStatusRequest,
     Typed,
     UnsupportedMessageType,
     decode,
@@ -30,40 +26,10 @@ from fix.messages import (
 from fix.session import Disconnect, Received, Session, SessionConfig, SessionDirectory
 from fix.store import Store
 from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE, Subscription, refusal
-from simulators.exchange_orders import OrderDesk
+from simulators.floor import TAKEN, Floor, MarketMachine
 from simulators.ledger import LedgerEntry
-from simulators.market_config import MarketConfig
-from simulators.orders import (
-    Accepted,
-    AuctionIndicated,
-    Canceled,
-    CancelRejected,
-    Order,
-    OrderEvent,
-    Rejected,
-    StatusChanged,
-    TimedEvent,
-    Traded,
-)
 
-_ORDER_EVENTS = (Accepted, Traded, Canceled, Rejected, CancelRejected)
 _NEVER = 1 << 62
-
-
-class MarketMachine(Protocol):
-    """A simulated market, or the replay of a real one."""
-
-    config: MarketConfig
-
-    def next_event_ns(self) -> int: ...
-
-    def advance(self, now_ns: int) -> list[TimedEvent]: ...
-
-    def submit(self, venue: str, order: Order, now_ns: int) -> list[TimedEvent]: ...
-
-    def cancel(self, venue: str, order_id: str, now_ns: int) -> list[TimedEvent]: ...
-
-    def snapshot(self, venue: str, symbol: str) -> list[MarketUpdate]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +44,6 @@ class _Channel:
 
 @dataclass(slots=True, eq=False)
 class _Venue:
-    desk: OrderDesk
     latency_ns: int
     orders: _Channel
     data: _Channel
@@ -97,8 +62,7 @@ class Exchange:
         now_ns: int,
     ) -> None:
         self.market = market
-        self.ledger: list[LedgerEntry] = []
-        self._symbols = frozenset(symbol.symbol for symbol in market.config.symbols)
+        self.floor = Floor(market, f"{now_ns // 1_000_000:x}", self._report, self._show)
         self._venues: dict[str, _Venue] = {}
         self._channels: dict[str, _Channel] = {}  # by session name
         self._by_link: dict[Link, _Channel] = {}
@@ -109,7 +73,6 @@ class Exchange:
         self._pushed = 0
         for venue in market.config.venues:
             self._venues[venue.name] = _Venue(
-                OrderDesk(venue.name, venue.kind, self._symbols, f"{venue.name}.{now_ns // 1_000_000:x}."),
                 latency_ns[venue.name],
                 self._open(venue.name, venue.name, counterparty, open_store, now_ns),
                 self._open(venue.name, f"{venue.name}MD", counterparty, open_store, now_ns),
@@ -121,6 +84,10 @@ class Exchange:
     def ports(self) -> tuple[str, ...]:
         """The names of the listeners: those of the venues."""
         return tuple(self._venues)
+
+    @property
+    def ledger(self) -> list[LedgerEntry]:
+        return self.floor.ledger
 
     @property
     def is_connected(self) -> bool:
@@ -159,6 +126,8 @@ class Exchange:
             for subscription in channel.subscriptions.values():
                 subscription.is_alive = False
             channel.subscriptions.clear()
+            if channel is self._venues[channel.venue].orders:
+                self.floor.gone(channel.venue)
             self._work(channel, now_ns)
         return self._pump(now_ns)
 
@@ -246,8 +215,7 @@ class Exchange:
         while self._inbound and self._inbound[0][0] <= now_ns:
             due_ns, _, channel, message, typed = heappop(self._inbound)
             self._handle(channel, message, typed, due_ns)
-        if self.market.next_event_ns() <= now_ns:
-            self._route(self.market.advance(now_ns))
+        self.floor.advance(now_ns)
         while self._outbound and self._outbound[0][0] <= now_ns:
             _, _, channel, typed, subscription = heappop(self._outbound)
             if subscription is None or (subscription.is_alive and channel.session.is_logged_on):
@@ -261,34 +229,19 @@ class Exchange:
             self._subscribe(venue, typed, at_ns)
         elif channel is venue.data:
             self._unsupported(channel, message, "only MarketDataRequest(V) is taken here", at_ns)
-        elif isinstance(typed, NewOrderSingle):
-            order = venue.desk.new_order(typed, channel.session.config.target_comp_id, at_ns)
-            if isinstance(order, Order):
-                self._route(self.market.submit(channel.venue, order, at_ns))
-            else:
-                self._later(venue.orders, at_ns, order)
-        elif isinstance(typed, OrderCancelRequest):
-            order_id = venue.desk.cancel(typed, at_ns)
-            if isinstance(order_id, str):
-                self._route(self.market.cancel(channel.venue, order_id, at_ns))
-            else:
-                self._later(venue.orders, at_ns, order_id)
-        elif isinstance(typed, OrderStatusRequest):
-            self._route(self.market.advance(at_ns))  # what traded until now comes before the answer
-            self._later(venue.orders, at_ns, venue.desk.status(typed, at_ns))
-        else:
-            self._unsupported(channel, message, "only D, F and H are taken here", at_ns)
+        elif not self.floor.handle(channel.venue, typed, channel.session.config.target_comp_id, at_ns):
+            self._unsupported(channel, message, TAKEN, at_ns)
 
     def _subscribe(self, venue: _Venue, request: MarketDataRequest, at_ns: int) -> None:
         channel = venue.data
-        if reject := refusal(request, self._symbols, channel.subscriptions):
+        if reject := refusal(request, self.floor.symbols, channel.subscriptions):
             self._later(channel, at_ns, reject)
             return
         if request.subscription_request_type == UNSUBSCRIBE:
             if ended := channel.subscriptions.pop(request.md_req_id, None):
                 ended.is_alive = False
             return
-        self._route(self.market.advance(at_ns))
+        self.floor.advance(at_ns)
         subscription = Subscription(request.md_req_id, frozenset(request.symbols))
         for symbol in request.symbols:
             for update in self.market.snapshot(channel.venue, symbol):
@@ -297,28 +250,14 @@ class Exchange:
         if request.subscription_request_type == SUBSCRIBE:
             channel.subscriptions[request.md_req_id] = subscription
 
-    def _route(self, events: list[TimedEvent]) -> None:
-        """Reports to the clients, and to the subscribers what each venue showed at each instant."""
-        instants: dict[tuple[str, int], list[MarketUpdate]] = {}
-        for name, at_ns, event in events:
-            venue = self._venues[name]
-            if isinstance(event, _ORDER_EVENTS):
-                self._report(venue, event, at_ns)
-            elif isinstance(event, StatusChanged | AuctionIndicated):
-                pass  # nobody asks these venues for it yet
-            elif venue.data.subscriptions:
-                instants.setdefault((name, at_ns), []).append(event)
-        for (name, at_ns), updates in instants.items():
-            channel = self._venues[name].data
-            for subscription in channel.subscriptions.values():
-                for message in subscription.changes(updates):
-                    self._later(channel, at_ns, message, subscription)
+    def _show(self, venue: str, at_ns: int, updates: list[MarketUpdate]) -> None:
+        channel = self._venues[venue].data
+        for subscription in channel.subscriptions.values():
+            for message in subscription.changes(updates):
+                self._later(channel, at_ns, message, subscription)
 
-    def _report(self, venue: _Venue, event: OrderEvent, at_ns: int) -> None:
-        report, entry = venue.desk.report(event, at_ns)
-        if entry is not None:
-            self.ledger.append(entry)
-        self._later(venue.orders, at_ns, report)
+    def _report(self, venue: str, at_ns: int, message: Typed) -> None:
+        self._later(self._venues[venue].orders, at_ns, message)
 
     def _later(self, channel: _Channel, at_ns: int, typed: Typed, subscription: Subscription | None = None) -> None:
         self._pushed += 1

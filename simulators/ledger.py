@@ -4,6 +4,7 @@ Each execution is entered when it happens in the market, whether or not its repo
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -11,7 +12,10 @@ from domain.fields import Side
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
-    """One execution of a client's order; `qty` shares at `px` (Px), at `at_ns` of the venue's clock."""
+    """One execution of a client's order; `qty` shares at `px` (Px), at `at_ns` of the venue's clock.
+
+    A bust takes the execution `exec_ref_id` back, a correction says what it counts from then on.
+    """
 
     venue: str
     exec_id: str
@@ -21,6 +25,8 @@ class LedgerEntry(msgspec.Struct, frozen=True):
     qty: int
     px: int
     at_ns: int
+    kind: Literal["trade", "bust", "correction"] = "trade"
+    exec_ref_id: str = ""  # of the first execution, whatever was corrected since
 
 
 _encoder = msgspec.json.Encoder()

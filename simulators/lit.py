@@ -1,8 +1,20 @@
 """A lit venue's order entry: what may come into a book, and what is said of what comes back."""
 
+from dataclasses import replace
+
 from domain.market import MarketUpdate
 from simulators.book import Book, Reference, Resting
-from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected
+from simulators.orders import (
+    Accepted,
+    Canceled,
+    CancelRejected,
+    Order,
+    Publisher,
+    Reduced,
+    Rejected,
+    Replaced,
+    ReplaceRejected,
+)
 
 
 class LitVenue:
@@ -34,14 +46,66 @@ class LitVenue:
 
     def cancel(self, order_id: str, at_ns: int) -> None:
         """Publishes Canceled, or CancelRejected for an order that does not rest here (any more)."""
-        for book in self.books.values():
-            resting = book.owned.get(order_id)
-            if resting is not None and resting.order is not None:
-                order = resting.order
-                book.reduce(book.bids if order.is_buy else book.asks, order.px, resting, resting.qty, at_ns)
-                self._publisher.publish(at_ns, Canceled(order, "canceled on request"))
-                return
-        self._publisher.publish(at_ns, CancelRejected(order_id, f"no open order {order_id}"))
+        if (resting := self._resting(order_id)) is None:
+            self._publisher.publish(at_ns, CancelRejected(order_id, f"no open order {order_id}"))
+            return
+        self._take_out(resting, resting.qty, at_ns)
+        self._publisher.publish(at_ns, Canceled(resting.order, "canceled on request"))
+
+    def replace(self, order_id: str, order_qty: int, px: int, at_ns: int) -> None:
+        """Publishes Replaced, or ReplaceRejected. A smaller quantity alone keeps its place in the queue.
+
+        Any other change goes to the end of the queue at its price, and takes what it crosses on the way. A quantity at
+        or below what was filled ends the order.
+        """
+        resting = self._resting(order_id)
+        if resting is None or resting.order is None:
+            self._publisher.publish(at_ns, ReplaceRejected(order_id, f"no open order {order_id}"))
+            return
+        order = resting.order
+        order_qty = max(order_qty, order.cum_qty)
+        changed = replace(order, order_qty=order_qty, px=px)
+        if text := "a resting order needs a price" if not px else self._refusal(changed):
+            self._publisher.publish(at_ns, ReplaceRejected(order_id, text))
+            return
+        keeps_place = px == order.px and order_qty <= order.order_qty
+        self._take_out(resting, order.order_qty - order_qty if keeps_place else resting.qty, at_ns)
+        order.order_qty, order.px = order_qty, px
+        self._publisher.publish(at_ns, Replaced(order, order.cum_qty))
+        if not keeps_place:
+            self._rest(order, at_ns)
+
+    def reduce(self, order_id: str, qty: int, text: str, at_ns: int) -> None:
+        """Publishes Reduced, for an order that rests here."""
+        if (resting := self._resting(order_id)) is not None and resting.order is not None:
+            qty = min(qty, resting.qty)
+            self._take_out(resting, qty, at_ns)
+            resting.order.order_qty -= qty
+            self._publisher.publish(at_ns, Reduced(resting.order, text))
+
+    def fill(self, order_id: str, qty: int, at_ns: int) -> None:
+        """A trade with a resting order at its price, whoever is ahead of it."""
+        if (resting := self._resting(order_id)) is not None and resting.order is not None:
+            order = resting.order
+            book = self.books[order.symbol]
+            side = book.bids if order.is_buy else book.asks
+            book.reduce(side, order.px, resting, min(qty, resting.qty), at_ns, traded=True)
+
+    def _resting(self, order_id: str) -> Resting | None:
+        return next((book.owned[order_id] for book in self.books.values() if order_id in book.owned), None)
+
+    def _take_out(self, resting: Resting, qty: int, at_ns: int) -> None:
+        order = resting.order
+        if order is not None and qty:
+            book = self.books[order.symbol]
+            book.reduce(book.bids if order.is_buy else book.asks, order.px, resting, qty, at_ns)
+
+    def _rest(self, order: Order, at_ns: int) -> None:
+        book = self.books[order.symbol]
+        if order.leaves_qty:
+            book.take(order.side, order.leaves_qty, order.px, at_ns, order)
+        if order.leaves_qty:
+            book.add(book.bids if order.is_buy else book.asks, order.px, Resting(order.leaves_qty, order), at_ns)
 
     def snapshot(self, symbol: str) -> list[MarketUpdate]:
         return [self.books[symbol].snapshot()]

@@ -38,6 +38,12 @@ class Venue(Protocol):
 
     def cancel(self, order_id: str, at_ns: int) -> None: ...
 
+    def replace(self, order_id: str, order_qty: int, px: int, at_ns: int) -> None: ...
+
+    def reduce(self, order_id: str, qty: int, text: str, at_ns: int) -> None: ...
+
+    def fill(self, order_id: str, qty: int, at_ns: int) -> None: ...
+
     def snapshot(self, symbol: str) -> list[MarketUpdate]: ...
 
 
@@ -90,6 +96,24 @@ class Market:
         """A cancel arrives at `now_ns`: Canceled or CancelRejected comes out. KeyError for an unknown venue."""
         self._run(now_ns)
         self.venues[venue].cancel(order_id, now_ns)
+        return self._take_events()
+
+    def replace(self, venue: str, order_id: str, order_qty: int, px: int, now_ns: int) -> list[TimedEvent]:
+        """A replace arrives at `now_ns`: Replaced and what the order then meets, or ReplaceRejected."""
+        self._run(now_ns)
+        self.venues[venue].replace(order_id, order_qty, px, now_ns)
+        return self._take_events()
+
+    def reduce(self, venue: str, order_id: str, qty: int, text: str, now_ns: int) -> list[TimedEvent]:
+        """The venue takes `qty` of what is left of a resting order away; nothing happens to one that does not rest."""
+        self._run(now_ns)
+        self.venues[venue].reduce(order_id, qty, text, now_ns)
+        return self._take_events()
+
+    def fill(self, venue: str, order_id: str, qty: int, now_ns: int) -> list[TimedEvent]:
+        """Somebody trades with a resting order out of turn; nothing happens to one that does not rest."""
+        self._run(now_ns)
+        self.venues[venue].fill(order_id, qty, now_ns)
         return self._take_events()
 
     def snapshot(self, venue: str, symbol: str) -> list[MarketUpdate]:

@@ -73,6 +73,25 @@ class CancelRejected(msgspec.Struct, frozen=True):
     text: str
 
 
+class Replaced(msgspec.Struct, frozen=True):
+    """The order has another quantity or price from now on, on request. `cum_qty` is that before what it then meets."""
+
+    order: Order
+    cum_qty: int
+
+
+class ReplaceRejected(msgspec.Struct, frozen=True):
+    order_id: str
+    text: str
+
+
+class Reduced(msgspec.Struct, frozen=True):
+    """The venue took a part of the order away, unasked; what is left of it keeps its place."""
+
+    order: Order
+    text: str
+
+
 class StatusChanged(msgspec.Struct, frozen=True, gc=False):
     """A venue trades a symbol in another way from now on; `text` says why."""
 
@@ -93,7 +112,7 @@ class AuctionIndicated(msgspec.Struct, frozen=True, gc=False):
     imbalance_qty: int
 
 
-OrderEvent = Accepted | Rejected | Traded | Canceled | CancelRejected
+OrderEvent = Accepted | Rejected | Traded | Canceled | CancelRejected | Replaced | ReplaceRejected | Reduced
 PhaseEvent = StatusChanged | AuctionIndicated
 VenueEvent = OrderEvent | MarketUpdate | PhaseEvent
 TimedEvent = tuple[str, int, VenueEvent]  # venue, at_ns, what happened

@@ -9,9 +9,17 @@ from functools import cache
 import msgspec
 import pytest
 
-from domain.facts import AnyFact, ChildFilled, ParentAccepted, ParentDone
+from domain.facts import (
+    AnyFact,
+    ChildFillBusted,
+    ChildFillCorrected,
+    ChildFilled,
+    ChildSubmitted,
+    ParentAccepted,
+    ParentDone,
+)
 from domain.fields import OrdStatus, Side
-from service.reconcile import Reconciliation, reconcile
+from service.reconcile import Reconciliation, compare_venues, reconcile
 from simulators.client_orders import EmsOrder
 from simulators.ledger import LedgerEntry
 from tests.service.platform import Platform
@@ -170,3 +178,49 @@ def test_differences_do_not_make_up_for_each_other():
     books.swap(lost)
     books.swap(doubled, doubled, doubled)
     assert books.compared().unmatched_shares == lost.qty + doubled.qty
+
+
+# --- busts and corrections ---
+
+
+def busted(fill: ChildFilled, ref: str = "", **changes: object) -> ChildFillBusted:
+    fields = {"at_ns": fill.at_ns, "child_id": fill.child_id, "venue": fill.venue, "exec_id": "BUST"}
+    more = {"exec_ref_id": ref or fill.exec_id, "last_qty": fill.last_qty, "last_px": fill.last_px}
+    return ChildFillBusted(**fields | more | changes)
+
+
+def corrected(fill: ChildFilled, qty: int, px: int) -> ChildFillCorrected:
+    return ChildFillCorrected(
+        at_ns=fill.at_ns, child_id=fill.child_id, venue=fill.venue, exec_id="CORRECTED", exec_ref_id=fill.exec_id,
+        was_qty=fill.last_qty, was_px=fill.last_px, last_qty=qty, last_px=px,
+    )  # fmt: skip
+
+
+def entered(entry: LedgerEntry, kind: str, exec_id: str, qty: int, px: int) -> LedgerEntry:
+    return replace(entry, kind=kind, exec_id=exec_id, exec_ref_id=entry.exec_id, qty=qty, px=px)
+
+
+def venue_differences(fills: list, entries: list[LedgerEntry], children: dict) -> list[str]:
+    result = Reconciliation()
+    compare_venues(fills, children, entries, result)
+    return result.differences
+
+
+def test_a_correction_and_then_a_bust_count_by_the_first_execution() -> None:
+    books = day()
+    fill, entry = books.fill, books.entry
+    children = {fact.child_id: fact for fact in books.facts if isinstance(fact, ChildSubmitted)}
+    correction = corrected(fill, fill.last_qty - 1, fill.last_px + 100)
+    corrected_entry = entered(entry, "correction", "CORRECTED", entry.qty - 1, entry.px + 100)
+    bust = busted(fill, "CORRECTED", last_qty=fill.last_qty - 1)
+    bust_entry = entered(entry, "bust", "BUST", 0, 0)
+    assert venue_differences([fill, correction], [entry, corrected_entry], children) == []
+    assert venue_differences([fill, correction, bust], [entry, corrected_entry, bust_entry], children) == []
+    assert venue_differences([fill, busted(fill)], [entry, bust_entry], children) == []
+    for fills, entries in (
+        ([fill], [entry, bust_entry]),
+        ([fill, busted(fill)], [entry]),
+        ([fill, correction], [entry]),
+        ([fill, correction], [entry, bust_entry]),
+    ):
+        assert len(venue_differences(fills, entries, children)) == 1
