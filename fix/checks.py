@@ -23,6 +23,8 @@ def required_field(message: Message, tag: int, name: str) -> str:
     text = message.get(tag)
     if text is None:
         raise FieldError(tag, None, SessionRejectReason.REQUIRED_TAG_MISSING, f"{name}({tag}) is missing")
+    if not text:
+        raise FieldError(tag, "", SessionRejectReason.TAG_WITHOUT_VALUE, f"{name}({tag}) has no value")
     return text
 
 

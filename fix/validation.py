@@ -16,7 +16,7 @@ from fix.message import Message
 
 _REASON = SessionRejectReason
 _FIRST_USER_TAG = 5000
-_MAX_TAG_DIGITS = 9
+_MAX_TAG_DIGITS = 9  # of what is a number to us, and to a RefTagID(371)
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +62,10 @@ FULL = Validation(
 )
 
 
+def _is_users(tag: str) -> bool:
+    return len(tag) > _MAX_TAG_DIGITS or int(tag) >= _FIRST_USER_TAG
+
+
 class _Rules(NamedTuple):
     """What is needed at once for one type of message."""
 
@@ -83,8 +87,13 @@ class Validator:
 
     def fault(self, message: Message) -> FieldError | None:
         """The first thing that is wrong with the message, as far as the rules are on."""
-        if (defect := message.defect) is not None and not self._forgives(defect):
-            return defect
+        if (defect := message.defect) is not None:
+            if not self._forgives(defect):
+                return defect
+            # The first defect hides those behind it.
+            for tag in message.tags:
+                if not tag.isdecimal() or len(tag) > _MAX_TAG_DIGITS:
+                    return FieldError(0, None, _REASON.INVALID_TAG_NUMBER, f"{tag!r} is not a tag number")
         if not self._looks_inside:
             return None
         rules = self._rules.get(message.msg_type)
@@ -176,6 +185,8 @@ class Validator:
         field = self.dictionary.fields.get(tag)
         label = f"{field.name}({tag})" if field else f"tag {tag}"
         shown = label if value is None else f"{label}={value}"
+        if len(tag) > _MAX_TAG_DIGITS:
+            return FieldError(0, value, reason, f"{shown} {why}")
         return FieldError(int(tag), value, reason, f"{shown} {why}", ref_tag=tag)
 
 
@@ -235,13 +246,10 @@ class _Walk:
         validation = self._validation
         if tag in self._layout.own_tags:
             return None
-        if not tag.isdecimal() or len(tag) > _MAX_TAG_DIGITS:  # behind a field without a value that is let through
-            why = f"{tag!r} is not a tag number"
-            return FieldError(0, value, _REASON.INVALID_TAG_NUMBER, why)
         if tag not in self._dictionary.fields:
-            rule = validation.defined_tags if int(tag) < _FIRST_USER_TAG else not validation.user_defined_tags
+            rule = not validation.user_defined_tags if _is_users(tag) else validation.defined_tags
             return self._error(tag, value, _REASON.INVALID_TAG_NUMBER, "is not defined") if rule else None
-        if int(tag) >= _FIRST_USER_TAG and validation.user_defined_tags:
+        if _is_users(tag) and validation.user_defined_tags:
             return None
         if tag in self._layout.tags and not validation.groups:
             return None

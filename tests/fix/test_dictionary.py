@@ -7,6 +7,7 @@ import pytest
 from fix.dictionary import (
     DATA_LENGTHS,
     FIX4_DATA_LENGTHS,
+    FIXT,
     SUPPORTED,
     Dictionary,
     DictionaryError,
@@ -28,6 +29,14 @@ SIZES = {
     "FIX.5.0SP1": (1373, 113),
     "FIX.5.0SP2": (6028, 164),
 }
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_fixt_carries_any_version(version: str) -> None:
+    """ApplVerID(1128) of the peer says which: its session layer must not name what that version lacks."""
+    carried = dictionary(FIXT, version)
+    for msg_type in "012345A":
+        assert carried.messages[msg_type].tags <= set(carried.fields)
 
 
 @pytest.mark.parametrize("version", SUPPORTED)

@@ -269,7 +269,7 @@ class Talk:
         if not outgoing.resent:
             if number <= self.last_sent:
                 assert self.resets, f"{number} sent after {self.last_sent}"
-                self.resets = 0
+                self.resets -= 1
             self.last_sent = number
         self.answers.append(message)
         del self.answers[:-20]
