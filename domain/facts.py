@@ -257,6 +257,7 @@ class ChildSubmitted(Fact, frozen=True):
     # DAY or IMMEDIATE_OR_CANCEL by the horizon, but for what the client's own instruction asks: fill or kill, auctions.
     time_in_force: TimeInForce | None = None
     instructions: Instructions = NONE  # those that go on to the venue
+    ord_type: OrdType | None = None  # None: as the kind of venue has it; a MARKET one is only valued at `px`
 
 
 class ChildAcknowledged(Fact, frozen=True):

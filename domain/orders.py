@@ -155,7 +155,8 @@ class ChildOrder:
         if isinstance(fact, ChildAcknowledged):
             self.venue_order_id = fact.venue_order_id
         if isinstance(fact, ChildReplaced):
-            self.order_qty, self.px = fact.order_qty, fact.px or self.px
+            asked = self.pending_replace if fact.replace_id else None  # a report may leave out the price
+            self.order_qty, self.px = fact.order_qty, fact.px or (asked.px if asked else self.px)
             if fact.replace_id:
                 self.cl_ord_id, self.pending_replace = fact.replace_id, None
         if isinstance(fact, ChildFilled | ChildReplaced) and self.is_open and self.cum_qty >= self.order_qty:

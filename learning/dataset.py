@@ -117,7 +117,8 @@ def dataset(facts: Iterable[AnyFact], feature_names: tuple[str, ...]) -> Dataset
     for fact in facts:
         lives.apply(fact)
     labelled = [(life, label, life.candidate) for life, label in lives.labelled()]
-    decided = [(life, label, candidate) for life, label, candidate in labelled if candidate is not None]
+    # An order for an auction went where the client said: there was nothing to predict, and no features.
+    decided = [(life, label, c) for life, label, c in labelled if c is not None and life.features]
     schema_hash = decided[-1][0].schema_hash if decided else ""
     rows = [row for row in decided if row[0].schema_hash == schema_hash]
     rows.sort(key=lambda row: row[0].submitted.at_ns)

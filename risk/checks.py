@@ -8,15 +8,18 @@ to its limit passes. Cancels never come here. The controls are those that SEC ru
 
 from domain.commands import NewParent, ReplaceParent
 from domain.facts import ChildSubmitted
-from domain.fields import Action, OrdRejReason, OrdType, Side
+from domain.fields import Action, OrdRejReason, OrdType, Side, TimeInForce
 from domain.instruments import Instrument
-from domain.orders import ParentOrder
+from domain.orders import ChildOrder, ParentOrder
 from domain.prices import PX_SCALE, px_to_text
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
 from risk.limits import AccountLimits, RiskLimits
 from risk.rate import MessageRate
 from risk.reject import Reject
+
+# Orders whose limit has to be near a price of the market.
+COLLARED = (OrdType.LIMIT, OrdType.STOP_LIMIT, OrdType.LIMIT_ON_CLOSE)
 
 
 def check_parent(
@@ -39,8 +42,17 @@ def check_parent(
         kill_switch.blocks(
             client=command.client, account=command.account, strategy=command.strategy, symbol=command.symbol
         )
-        or _check_market(instrument, now_ns, limits)
-        or _check_order(command, command.account, command.order_qty, instrument, reference_mid2_px, limits, exposure)
+        or _check_market(instrument, now_ns, limits, before_hours=command.time_in_force is TimeInForce.AT_THE_OPENING)
+        or _check_order(
+            command,
+            command.account,
+            command.order_qty,
+            instrument,
+            reference_mid2_px,
+            limits,
+            exposure,
+            command.instructions.stop_px,
+        )
     )
 
 
@@ -53,8 +65,12 @@ def check_replace(
     limits: RiskLimits,
     exposure: Exposure,
     kill_switch: KillSwitch,
+    stop_px: int = 0,
 ) -> Reject | None:
-    """Whether an order may become what a replace request asks for; only the shares that it adds ask for exposure."""
+    """Whether an order may become what a replace request asks for; only the shares that it adds ask for exposure.
+
+    `stop_px` is its stop price then, 0 where it has none.
+    """
     accepted = parent.accepted
     if instrument is None:
         return _unknown_symbol(accepted.symbol)
@@ -64,7 +80,7 @@ def check_replace(
             client=accepted.client, account=accepted.account, strategy=accepted.strategy, symbol=accepted.symbol
         )
         or _check_market(instrument, now_ns, limits)
-        or _check_order(command, accepted.account, added_qty, instrument, reference_mid2_px, limits, exposure)
+        or _check_order(command, accepted.account, added_qty, instrument, reference_mid2_px, limits, exposure, stop_px)
     )
 
 
@@ -107,11 +123,35 @@ def check_child(
         kill_switch.blocks(
             client=client, account=child.account, venue=child.venue, strategy=strategy, symbol=child.symbol
         )
-        or _check_market(instrument, now_ns, limits)
+        or _check_market(instrument, now_ns, limits, before_hours=child.action is Action.AUCTION)
         or _check_quantity(qty, lot_qty)
         or _check_px(child.px, tick_px, reference_mid2_px, limits.price_collar_bps)
         or _check_notional(qty * child.px, limits, account)
         or _check_exposure(child.account, child.symbol, child.side, qty, child.px, limits, account, exposure)
+    )
+
+
+def check_reprice(
+    child: ChildOrder,
+    px: int,
+    instrument: Instrument | None,
+    reference_mid2_px: int,
+    limits: RiskLimits,
+    rate: MessageRate,
+    now_ns: int,
+) -> Reject | None:
+    """Whether a resting child may be moved to another price; its quantity stays what was checked before."""
+    order = child.submitted
+    if instrument is None:
+        return _unknown_symbol(order.symbol)
+    allowed = limits.messages_per_second(order.venue)
+    if rate.count(order.venue, now_ns) >= allowed:
+        return _exceeded("max_messages_per_second", allowed, f"venue {order.venue} already got {allowed}")
+    account = limits.accounts.get(order.account)
+    if account is None:
+        return _unknown_account(order.account)
+    return _check_px(px, instrument.tick_px, reference_mid2_px, limits.price_collar_bps) or _check_notional(
+        child.leaves_qty * px, limits, account
     )
 
 
@@ -123,6 +163,7 @@ def _check_order(
     reference_mid2_px: int,
     limits: RiskLimits,
     exposure: Exposure,
+    stop_px: int,
 ) -> Reject | None:
     account = limits.accounts.get(account_name)
     if account is None:
@@ -134,22 +175,36 @@ def _check_order(
         return _exceeded("max_order_qty", limits.max_order_qty, f"order_qty {qty}")
     if not reference_mid2_px:
         return _no_reference()
-    if command.ord_type is OrdType.LIMIT and (
-        reject := _check_px(limit_px, instrument.tick_px, reference_mid2_px, limits.price_collar_bps)
-    ):
+    if reject := _check_prices(command, instrument, reference_mid2_px, limits, stop_px):
         return reject
     # A buy limit bounds what is paid; otherwise the market may pay more than the limit says.
-    mid_px = (reference_mid2_px + 1) // 2
+    mid_px = max((reference_mid2_px + 1) // 2, stop_px)
     px = limit_px if limit_px and command.side is Side.BUY else max(limit_px, mid_px)
     return _check_notional(qty * px, limits, account) or _check_exposure(
         account_name, instrument.symbol, command.side, added_qty, px, limits, account, exposure
     )
 
 
-def _check_market(instrument: Instrument, now_ns: int, limits: RiskLimits) -> Reject | None:
+def _check_prices(
+    command: NewParent | ReplaceParent, instrument: Instrument, reference_mid2_px: int, limits: RiskLimits, stop_px: int
+) -> Reject | None:
+    """A stop is meant to be away from the market, and its limit is for the market as it will be then; the limit of a
+    peg only bounds how far it follows.
+    """
+    limit_px, tick_px, collar_bps = command.limit_px, instrument.tick_px, limits.price_collar_bps
+    if stop_px and (reject := _check_px(stop_px, tick_px, 2 * stop_px, collar_bps)):
+        return reject
+    if command.ord_type in COLLARED:
+        return _check_px(limit_px, tick_px, 2 * stop_px or reference_mid2_px, collar_bps)
+    return _check_px(limit_px, tick_px, 2 * limit_px, collar_bps) if limit_px else None
+
+
+def _check_market(
+    instrument: Instrument, now_ns: int, limits: RiskLimits, *, before_hours: bool = False
+) -> Reject | None:
     if instrument.symbol in limits.restricted:
         return Reject("restricted", f"restricted: symbol {instrument.symbol}", OrdRejReason.BROKER_OPTION)
-    if not instrument.hours.is_open(now_ns):
+    if not before_hours and not instrument.hours.is_open(now_ns):
         text = f"market closed: symbol {instrument.symbol} trades {instrument.hours}"
         return Reject("hours", text, OrdRejReason.EXCHANGE_CLOSED)
     return None

@@ -61,6 +61,19 @@ def allocate(
     return (drawn[first] if explores else best).allocations(scores, propensities)
 
 
+def allocate_whole(
+    wanted: Slice, candidates: Sequence[Candidate], scores: Sequence[Score], policy: ExecutionPolicy
+) -> list[Allocation]:
+    """All of the slice to the cheapest of those that can take it alone, nothing to the others."""
+    able = [i for i, c in enumerate(candidates) if c.max_qty >= wanted.qty and wanted.qty <= policy.max_child_qty]
+    best = min(able, key=lambda i: scores[i].cost_bps, default=-1)
+    why = "costlier than another that can fill all of it" if able else f"max_child_qty {policy.max_child_qty}"
+    return [
+        Allocation(wanted.qty, 1.0, "") if index == best else Allocation(0, 0.0, f"fill or kill: {why}")
+        for index in range(len(candidates))
+    ]
+
+
 class _Filling:
     """The slice poured over the candidates in one order."""
 

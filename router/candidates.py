@@ -14,6 +14,7 @@ from domain.instruments import Instrument, VenueTerms
 from domain.market import SymbolView, VenueBook
 from router.policy import ExecutionPolicy
 from router.strategies import Slice
+from router.terms import Terms
 
 # Bound once: reading a member from its class costs 70 ns, and a decision does it a hundred times.
 POST, IMPROVE, TAKE, MID_PEG, TAKE_QUOTE, AUCTION = Action
@@ -42,22 +43,26 @@ def candidates(
     instrument: Instrument,
     policy: ExecutionPolicy,
     now_ns: int,
+    terms: Terms | None = None,
 ) -> list[Candidate]:
-    """Candidates at `venues` (those that are up) for a slice of an order with `limit_px` (0: none), in venue order."""
+    """Candidates at `venues` (those that are up) for a slice of an order with `limit_px` (0: none), in venue order.
+
+    `terms`: what the client's instructions narrow it to; their limit stands in for the order's.
+    """
     if not view.mid2_px:
         return []
-    scan = _Scan(side, limit_px, wanted, view, instrument, policy)
+    scan = _Scan(side, limit_px if terms is None else terms.limit_px, wanted, view, instrument, policy, terms)
     if TAKE in policy.actions:
         scan.find_take_limit(venues, now_ns)
-    for name, terms in venues.items():
+    for name, venue in venues.items():
         if name in policy.excluded_venues:
             continue
-        if terms.kind is LIT:
+        if venue.kind is LIT:
             book = view.books.get(name)
             if book is not None:
-                scan.lit(name, book)
-        elif terms.kind is DARK:
-            scan.dark(name, terms)
+                scan.lit(name, book, venue.has_icebergs)
+        elif venue.kind is DARK:
+            scan.dark(name, venue)
         else:
             scan.dealer(name, now_ns)
     return scan.found
@@ -73,6 +78,7 @@ class _Scan:
         "found",
         "instrument",
         "is_buy",
+        "least_qty",
         "limit_px",
         "near_px",
         "policy",
@@ -80,6 +86,7 @@ class _Scan:
         "side",
         "sign",
         "take_px",
+        "terms",
         "view",
         "wanted",
         "worst_px",
@@ -93,13 +100,17 @@ class _Scan:
         view: SymbolView,
         instrument: Instrument,
         policy: ExecutionPolicy,
+        terms: Terms | None,
     ) -> None:
         self.found: list[Candidate] = []
         self.side, self.sign = side, side.sign
         self.is_buy = self.sign > 0
         self.limit_px = limit_px
         self.wanted, self.view, self.instrument, self.policy = wanted, view, instrument, policy
-        allowed = policy.actions
+        self.terms = terms
+        # What a candidate that takes must be able to give.
+        self.least_qty = 0 if terms is None else wanted.qty if terms.whole else terms.min_qty
+        allowed = policy.actions if terms is None else terms.actions
         self.actions = allowed if wanted.passive else tuple(a for a in allowed if a in _IMMEDIATE)
         self.near_px, self.far_px = (view.bid_px, view.ask_px) if self.is_buy else (view.ask_px, view.bid_px)
         self.rest_ns = policy.rest_ns(wanted.urgency)
@@ -134,29 +145,34 @@ class _Scan:
             if covered_qty >= self.wanted.qty:
                 return
 
-    def lit(self, venue: str, book: VenueBook) -> None:
+    def lit(self, venue: str, book: VenueBook, has_icebergs: bool) -> None:
         near_px, far_px = (book.best_bid_px, book.best_ask_px) if self.is_buy else (book.best_ask_px, book.best_bid_px)
-        sign, tick_px = self.sign, self.instrument.tick_px
+        sign, tick_px, terms = self.sign, self.instrument.tick_px, self.terms
+        rest_qty = self.wanted.qty
+        if terms is not None and terms.show_qty is not None and not has_icebergs:
+            rest_qty = min(rest_qty, terms.show_qty)
         if POST in self.actions:
             # Where a venue shows nothing on our side, the best price elsewhere is joined.
-            px = self._capped(near_px or self.near_px)
+            px = self._capped(near_px or self.near_px) if not terms or not terms.rest_px else terms.rest_px
             if not far_px or sign * px < sign * far_px:  # an order that rests must not cross its own venue
-                self._add(venue, POST, px, queue_ahead_qty=self._queue_ahead(book, px))
+                self._add(venue, POST, px, rest_qty, self._queue_ahead(book, px))
         if IMPROVE in self.actions:
             px = self.near_px + sign * tick_px
             if sign * px < sign * self.far_px and px == self._capped(px):
-                self._add(venue, IMPROVE, px)
+                self._add(venue, IMPROVE, px, rest_qty)
         if TAKE in self.actions and far_px:
-            px = self._on_tick(self.take_px or far_px)
-            if sign * px <= sign * self.worst_px and (qty := book.takeable(self.side, px)):
-                self.found.append(Candidate(venue, LIT, TAKE, px, qty))
+            whole = terms is not None and terms.whole
+            px = self._whole_px(book) if whole else self._on_tick(self.take_px or far_px)
+            qty = book.takeable(self.side, px) if px and sign * px <= sign * self.worst_px else 0
+            if qty and qty >= self.least_qty:
+                self.found.append(Candidate(venue, LIT, TAKE, px, qty, 0 if whole else self.least_qty))
 
     def dark(self, venue: str, terms: VenueTerms) -> None:
         limit_px = self.limit_px
         crosses_mid = not limit_px or 2 * self.sign * limit_px >= self.sign * self.view.mid2_px
         qty = self.wanted.qty
         if MID_PEG in self.actions and crosses_mid and qty >= terms.min_qty:
-            min_qty = max(terms.min_qty, min(self.policy.dark_min_qty, qty))
+            min_qty = max(terms.min_qty, self.least_qty, min(self.policy.dark_min_qty, qty))
             px = self._capped(self.far_px)
             self.found.append(Candidate(venue, DARK, MID_PEG, px, qty, min_qty, "", self.dark_rest_ns))
 
@@ -164,7 +180,9 @@ class _Scan:
         offer = self._offer(venue, now_ns)
         if offer is not None:
             px, qty, quote_id = offer
-            self.found.append(Candidate(venue, DEALER, TAKE_QUOTE, px, qty, 0, quote_id))
+            if qty >= self.least_qty:
+                least_qty = 0 if self.terms is not None and self.terms.whole else self.least_qty
+                self.found.append(Candidate(venue, DEALER, TAKE_QUOTE, px, qty, least_qty, quote_id))
 
     def _offer(self, venue: str, now_ns: int) -> tuple[int, int, str] | None:
         """Price, quantity and id of a dealer's quote on the other side, where it lives long enough to be taken."""
@@ -178,8 +196,17 @@ class _Scan:
             return px, qty, quote.quote_id
         return None
 
-    def _add(self, venue: str, action: Action, px: int, queue_ahead_qty: int = 0) -> None:
-        self.found.append(Candidate(venue, LIT, action, px, self.wanted.qty, 0, "", self.rest_ns, queue_ahead_qty))
+    def _add(self, venue: str, action: Action, px: int, qty: int, queue_ahead_qty: int = 0) -> None:
+        self.found.append(Candidate(venue, LIT, action, px, qty, 0, "", self.rest_ns, queue_ahead_qty))
+
+    def _whole_px(self, book: VenueBook) -> int:
+        """The best price at which this book alone has the whole slice, 0 if it doesn't."""
+        qty = 0
+        for px, level_qty in sorted((book.asks if self.is_buy else book.bids).items(), key=lambda i: self.sign * i[0]):
+            qty += level_qty
+            if qty >= self.wanted.qty:
+                return px
+        return 0
 
     def _queue_ahead(self, book: VenueBook, px: int) -> int:
         near, sign = (book.bids if self.is_buy else book.asks), self.sign

@@ -41,10 +41,10 @@ from domain.facts import (
     VenueUp,
 )
 from domain.fields import CxlRejReason, OrdRejReason, OrdStatus, TradingStatus
-from domain.market import MarketView
+from domain.market import MarketUpdate, MarketView
 from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
 from risk.checks import check_parent, check_replace
-from router import strategies
+from router import instructed, strategies
 from router.routing import Routing
 from router.state import State
 from router.upkeep import Keep, Upkeep
@@ -108,6 +108,10 @@ class Engine:
             )
             if reject is not None:
                 reason, text, limit = reject.reason, reject.text, reject.limit
+            elif refusal := instructed.refused(
+                command, self.routing.instruments[command.symbol], self.routing.venues, now_ns
+            ):
+                reason, text = refusal
             else:
                 try:
                     params = strategies.parse(command, now_ns)
@@ -163,10 +167,11 @@ class Engine:
         if parent is None:
             return
         accepted, text, params = parent.accepted, command.reject, parent.params
+        instructions, impossible = instructed.replaced(command, parent, now_ns)
         if not text and self.state.paused:
             text = f"no new orders for now: {self.state.paused}"
         if not text:
-            text = _changes_identity(command, parent)
+            text = _changes_identity(command, parent) or impossible
         if not text:
             reject = check_replace(
                 command,
@@ -177,6 +182,7 @@ class Engine:
                 limits=self.routing.limits,
                 exposure=self.state.exposure,
                 kill_switch=self.state.kill_switch,
+                stop_px=instructions.stop_px,
             )
             text = reject.text if reject is not None else ""
         if not text and command.params:
@@ -194,7 +200,8 @@ class Engine:
             order_qty=command.order_qty,
             limit_px=command.limit_px,
             params=params,
-            instructions=parent.instructions if command.instructions is None else command.instructions,
+            instructions=instructions,
+            ord_type=command.ord_type,
         )
         yield from self.working.cancel_children(self.working.open_children(parent), "parent_replace", now_ns)
         yield from self.working.settle(parent, now_ns)
@@ -287,7 +294,15 @@ class Engine:
             # Its horizon passed, or a cancel was lost, while nobody could be asked: it does not rest any longer.
             yield self.working.cancel_request(child, child.cancel_reason or "reconnect", now_ns)
 
-    # --- time, venues, operator ---
+    # --- the market, time, venues, operator ---
+
+    def watches(self, symbol: str) -> bool:
+        """Whether an order would do something because its market moved: a stop that waits, a peg that follows."""
+        return symbol in self.working.watching
+
+    def market_moved(self, update: MarketUpdate, now_ns: int) -> Iterator[AnyFact]:
+        """What follows for those from an update that the market view has applied."""
+        return self.working.market_moved(update, now_ns)
 
     def timer(self, now_ns: int) -> Iterator[AnyFact]:
         yield from self.state.markouts.measure(self.market, now_ns)

@@ -4,7 +4,7 @@ Risk limits say what must never leave the house; the policy says how orders are 
 risk limit: `max_child_qty` here only spares the risk gate from refusing what was cut too large.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -37,6 +37,8 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # After a restart nothing new is sent before every venue has said what became of our open orders there, or for so
     # long; what no venue has said by then is held and alarmed.
     reconcile_timeout_ms: Milliseconds = 10_000
+    stop_trigger: Literal["trade", "quote", "either"] = "trade"  # what makes a stop work, see router.triggers
+    peg_interval_ms: Milliseconds = 100  # between two changes of price of a pegged order
     exploration: Share = 0.0  # probability that a candidate drawn at random goes first, so that training sees others
 
     def __post_init__(self) -> None:

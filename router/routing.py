@@ -7,23 +7,26 @@ before it asks for the next.
 
 from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
 import numpy as np
 
 from domain.facts import AnyFact, CandidateRecord, ChildRiskRejected, ChildSubmitted, DecisionMade
-from domain.fields import TradingStatus
+from domain.fields import OrdType, TimeInForce, TradingStatus
 from domain.instruments import Instrument, VenueTerms
 from domain.market import SymbolView
 from domain.orders import ParentOrder
 from risk.checks import check_child
 from risk.limits import RiskLimits
-from router.allocation import allocate
+from router.allocation import allocate, allocate_whole
 from router.candidates import Candidate, candidates
+from router.display import limited
 from router.features import FEATURES, features, schema_hash
 from router.model import Features, FillModel
 from router.policy import ExecutionPolicy
 from router.scoring import score
 from router.state import State
 from router.strategies import Slice
+from router.terms import Terms, passed_on
 
 _NOTHING: Features = np.zeros((0, len(FEATURES)), dtype=np.float32)
 
@@ -45,6 +48,7 @@ class Routing:
         self.venues = venues
         self.limits = limits
         self.policy = policy
+        self._peg_policy = msgspec.structs.replace(policy, max_dark_share=1.0)
         self.model = model
         self.schema_hash = schema_hash(venues)
         self._seed = seed
@@ -52,13 +56,20 @@ class Routing:
         self._venue_index = {name: index for index, name in enumerate(sorted(venues))}
 
     def look(
-        self, state: State, parent: ParentOrder, slice_: Slice, view: SymbolView, now_ns: int
+        self,
+        state: State,
+        parent: ParentOrder,
+        slice_: Slice,
+        view: SymbolView,
+        now_ns: int,
+        terms: Terms | None = None,
     ) -> tuple[list[Candidate], Features]:
         """The candidates for a slice and their features, float32 [candidates, FEATURES]."""
         order = parent.accepted
         instrument = self.instruments[order.symbol]
         reachable = self._reachable(state, parent)
-        found = candidates(order.side, parent.limit_px, slice_, view, reachable, instrument, self.policy, now_ns)
+        policy, limit_px = self._policy(parent), parent.limit_px
+        found = candidates(order.side, limit_px, slice_, view, reachable, instrument, policy, now_ns, terms)
         if not found:
             return found, _NOTHING
         return found, features(
@@ -66,13 +77,21 @@ class Routing:
         )
 
     def decide(
-        self, state: State, parent: ParentOrder, slice_: Slice, view: SymbolView, now_ns: int
+        self,
+        state: State,
+        parent: ParentOrder,
+        slice_: Slice,
+        view: SymbolView,
+        now_ns: int,
+        terms: Terms | None = None,
     ) -> Iterator[AnyFact]:
         """DecisionMade, then ChildSubmitted or ChildRiskRejected for each chosen candidate."""
         started_ns = self._stopwatch()
         order = parent.accepted
         instrument = self.instruments[order.symbol]
-        found, rows = self.look(state, parent, slice_, view, now_ns)
+        policy = self._policy(parent)
+        found, rows = self.look(state, parent, slice_, view, now_ns, terms)
+        icebergs: dict[int, int] = {}
         decision_id = state.decision_count + 1
         records: list[CandidateRecord] = []
         matrix = b""
@@ -80,7 +99,12 @@ class Routing:
             horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
             probabilities = self.model.fill_probabilities(rows, horizons_ns).tolist()
             scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics)
-            chosen = allocate(slice_, found, scores, self.policy, instrument.lot_qty, self._seed, decision_id)
+            if terms is not None and terms.whole:
+                chosen = allocate_whole(slice_, found, scores, policy)
+            else:
+                chosen = allocate(slice_, found, scores, policy, instrument.lot_qty, self._seed, decision_id)
+            if terms is not None and terms.show_qty is not None:
+                chosen, icebergs = limited(chosen, found, terms.show_qty, self.venues, instrument.lot_qty)
             matrix = rows.tobytes()
             records = [
                 CandidateRecord(
@@ -125,12 +149,15 @@ class Routing:
                 min_qty=min(candidate.min_qty, record.chosen_qty),
                 quote_id=candidate.quote_id,
                 horizon_ns=candidate.horizon_ns,
+                time_in_force=TimeInForce.FILL_OR_KILL if terms is not None and terms.whole else None,
+                instructions=passed_on(parent, icebergs.get(index, 0)),
             )
-            yield self._gate(state, parent, child, view, now_ns)
+            yield self.gate(state, parent, child, view, now_ns)
 
-    def _gate(
+    def gate(
         self, state: State, parent: ParentOrder, child: ChildSubmitted, view: SymbolView, now_ns: int
     ) -> ChildSubmitted | ChildRiskRejected:
+        """The child, or why it may not leave the house."""
         reject = check_child(
             child,
             parent_leaves_unallocated=parent.order_qty - parent.cum_qty - state.open_qty(parent.parent_id),
@@ -157,6 +184,10 @@ class Routing:
             limit=reject.limit,
             text=reject.text,
         )
+
+    def _policy(self, parent: ParentOrder) -> ExecutionPolicy:
+        # All of a midpoint peg belongs in the dark, whatever share of an order would else be put there.
+        return self._peg_policy if parent.ord_type is OrdType.PEGGED else self.policy
 
     def _reachable(self, state: State, parent: ParentOrder) -> dict[str, VenueTerms]:
         symbol = parent.accepted.symbol

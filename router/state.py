@@ -45,7 +45,7 @@ from domain.facts import (
     VenueDown,
     VenueUp,
 )
-from domain.fields import TradingStatus
+from domain.fields import Action, OrdStatus, TradingStatus
 from domain.orders import ChildOrder, ParentOrder
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
@@ -97,6 +97,7 @@ class State:
         self.cancel_count = 0
         self.replace_count = 0
         self.decision_count = 0
+        self.auctioned: dict[str, OrdStatus] = {}  # parent_id -> how its order for an auction ended, not by us
         self.decisions_of: dict[str, int] = {}  # parent_id -> decisions made so far
         self.idle_decisions: dict[str, int] = {}  # parent_id -> decisions in a row that sent nothing
         self._trails: dict[str, _Trail] = {}  # by parent_id
@@ -197,6 +198,7 @@ class State:
         self.done_parents[fact.parent_id] = fact.at_ns
         self.decisions_of.pop(fact.parent_id, None)
         self.idle_decisions.pop(fact.parent_id, None)
+        self.auctioned.pop(fact.parent_id, None)
 
     def _decision_made(self, fact: DecisionMade) -> None:
         self.decision_count += 1
@@ -224,6 +226,7 @@ class State:
 
     def _child_replace_requested(self, fact: ChildReplaceRequested) -> None:
         self.replace_count += 1
+        self.rate.apply(self.children[fact.child_id].submitted.venue, fact.at_ns)
         self._remember_request(fact.child_id, fact.replace_id)
         self._child_resized(fact)
 
@@ -268,6 +271,9 @@ class State:
         if was_open and not child.is_open:
             self.exposure.apply_ended(fact.child_id)
             self.statistics.apply_ended(child, fact)
+            if child.submitted.action is Action.AUCTION and not child.cancel_reason:
+                expired = child.ord_status is OrdStatus.EXPIRED
+                self.auctioned[child.submitted.parent_id] = OrdStatus.EXPIRED if expired else OrdStatus.CANCELED
             self._forget_open(child)
 
     def _forget_open(self, child: ChildOrder) -> None:

@@ -16,13 +16,18 @@ from domain.facts import (
     ParentReplaced,
     ParentReplaceRequested,
     ParentRequestRejected,
+    ParentTriggered,
 )
-from domain.fields import Action, CxlRejReason, OrdStatus, TimeInForce
-from domain.market import MarketView
+from domain.fields import Action, CxlRejReason, OrdStatus, OrdType, TimeInForce, TradingStatus
+from domain.market import MarketUpdate, MarketView
 from domain.orders import ChildOrder, ParentOrder
-from router import strategies
+from router import auctions, strategies
+from router.auctions import auction
 from router.routing import Routing
 from router.state import State
+from router.terms import IMMEDIATE
+from router.triggers import triggered
+from router.watching import Watching
 
 # A decision that sent nothing is tried again after this long, twice as long each time, at most RETRY_MAX_NS.
 RETRY_NS = 250_000_000
@@ -44,6 +49,7 @@ class Working:
         self.market = market
         self.routing = routing
         self.is_held = False
+        self.watching = Watching(state, market, routing)
         self.reconcile_until_ns = 0  # until then, after a restart, the truth about open children comes first
         self._timers: list[_Timer] = []
         self._wake_ns: dict[str, int] = {}  # parent_id -> its one pending wake-up; other entries of the heap are stale
@@ -113,40 +119,110 @@ class Working:
             return
         children = self.open_children(parent)
         instrument = self.routing.instruments.get(order.symbol)
-        is_immediate = order.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL
+        is_immediate = order.time_in_force in IMMEDIATE
+        expire_ns = parent.instructions.expire_ns
+        if instrument is not None and (kind := auction(parent.ord_type, order.time_in_force)) is not None:
+            yield from self._work_auction(parent, kind, now_ns)
+            return
         if (
             instrument is None  # an order from before the symbol was taken out of the config
             or strategies.is_over(parent, now_ns)
             or not instrument.hours.is_open(now_ns)
             or (is_immediate and state.decisions_of.get(parent_id))
+            or 0 < expire_ns <= now_ns
         ):
             if children:
                 yield from self.cancel_children(
                     [child for child in children if child.submitted.horizon_ns], "strategy_end", now_ns
                 )
             else:
-                text = f"{parent.leaves_qty} of {parent.order_qty} not filled"
                 ended = OrdStatus.CANCELED if is_immediate else OrdStatus.EXPIRED
-                yield self.done(parent, ended, "", text, now_ns)
+                yield self.done(parent, ended, "", _unfilled(parent), now_ns)
             return
+        if expire_ns:
+            self.wake(expire_ns, parent_id)
+        self.watching.add(parent)
+        if parent.awaits_trigger:
+            yield from self._trigger(parent, None, now_ns)
+            if parent.awaits_trigger:
+                return
         if strategies.is_late(parent, now_ns):
             latest_ns = now_ns + self.routing.policy.rest_ns(1.0)
             too_long = [child for child in children if child.submitted.at_ns + child.submitted.horizon_ns > latest_ns]
             yield from self.cancel_children(too_long, "late", now_ns)
+        terms = self.watching.terms(parent, now_ns)
+        if parent.ord_type is OrdType.PEGGED and terms is not None:
+            yield from self._reprice(parent, terms.rest_px, now_ns)
         view = self.market.symbol(order.symbol)
         slice_ = strategies.next_slice(parent, state.open_qty(parent_id), now_ns, instrument.lot_qty)
         wake_ns = strategies.next_wake_ns(parent, now_ns)
         if slice_ is not None:
-            for fact in self.routing.decide(state, parent, slice_, view, now_ns):
+            for fact in self.routing.decide(state, parent, slice_, view, now_ns, terms):
                 yield fact
                 child = state.children.get(getattr(fact, "child_id", ""))
                 if child is not None and child.submitted.horizon_ns:
                     self.rest_until(now_ns + child.submitted.horizon_ns, child)
             idle = state.idle_decisions[parent_id]
+            if is_immediate and not state.open_children[parent_id]:
+                yield self.done(parent, OrdStatus.CANCELED, "", _unfilled(parent), now_ns)
+                return
             if idle:
                 wake_ns = now_ns + min(RETRY_NS << (idle - 1), RETRY_MAX_NS) if idle < 8 else now_ns + RETRY_MAX_NS
         if wake_ns is not None:
             self.wake(wake_ns, parent_id)
+
+    def market_moved(self, update: MarketUpdate, now_ns: int) -> Iterator[AnyFact]:
+        """What follows from an update, which the view has applied, for the orders that watch its symbol."""
+        for parent in self.watching.parents(update.symbol):
+            if parent.awaits_trigger:
+                yield from self._trigger(parent, update, now_ns)
+                if parent.triggered:
+                    yield from self.settle(parent, now_ns)
+            elif (due_ns := self.watching.due_ns(parent, update, now_ns)) is None:
+                continue
+            elif due_ns > now_ns:
+                self.wake(due_ns, parent.parent_id)
+            else:
+                yield from self.settle(parent, now_ns)
+
+    def _trigger(self, parent: ParentOrder, update: MarketUpdate | None, now_ns: int) -> Iterator[AnyFact]:
+        view = self.market.symbol(parent.accepted.symbol)
+        px, text = triggered(parent, update, view, self.routing.policy)
+        if px:
+            yield ParentTriggered(at_ns=now_ns, parent_id=parent.parent_id, px=px, text=text)
+
+    def _reprice(self, parent: ParentOrder, px: int, now_ns: int) -> Iterator[AnyFact]:
+        for fact in self.watching.repriced(parent, px, now_ns):
+            yield self.cancel_request(fact, "peg", now_ns) if isinstance(fact, ChildOrder) else fact
+
+    def _work_auction(self, parent: ParentOrder, kind: TimeInForce, now_ns: int) -> Iterator[AnyFact]:
+        """One child at the venue that holds the auction; what the venue says of it is the end of the order."""
+        state, order, parent_id = self.state, parent.accepted, parent.parent_id
+        if state.open_children[parent_id]:
+            return
+        hours = self.routing.instruments[order.symbol].hours
+        is_past = hours.opens != hours.closes and hours.is_open(now_ns) is (kind is TimeInForce.AT_THE_OPENING)
+        if (ended := state.auctioned.get(parent_id)) is not None or is_past:
+            yield self.done(parent, ended or OrdStatus.EXPIRED, "", _unfilled(parent), now_ns)
+            return
+        venue = auctions.venue_of(kind, order.symbol, self.routing.venues)
+        if venue not in state.venues_up or state.trading_status(venue, order.symbol) is TradingStatus.HALTED:
+            self.wake(now_ns + RETRY_MAX_NS, parent_id)
+            return
+        view = self.market.symbol(order.symbol)
+        decision = auctions.decision(parent, kind, venue, state.decision_count + 1, view, now_ns)
+        yield decision
+        child_id = f"{state.epoch}-{state.child_count + 1}"
+        tick_px = self.routing.instruments[order.symbol].tick_px
+        valued_px = -(-view.reference_mid2_px(now_ns) // (2 * tick_px)) * tick_px
+        sent = self.routing.gate(
+            state, parent, auctions.child(parent, kind, child_id, decision, valued_px), view, now_ns
+        )
+        yield sent
+        if child_id in state.children:
+            self.rest_until(now_ns + auctions.RESTS_NS, state.children[child_id])
+        else:
+            self.wake(now_ns + RETRY_MAX_NS, parent_id)
 
     def _rests_on(self, child: ChildOrder, now_ns: int) -> bool:
         """Whether nothing better could be done than to go on resting: at the parent's limit, which nobody offers.
@@ -155,6 +231,8 @@ class Working:
         """
         order = child.submitted
         parent = self.state.parents[order.parent_id]
+        if order.action is Action.AUCTION or parent.ord_type is OrdType.PEGGED:
+            return not self.is_held and not self.state.paused
         view, sign = self.market.symbol(order.symbol), order.side.sign
         far_px = view.ask_px if sign > 0 else view.bid_px
         tick_px = self.routing.instruments[order.symbol].tick_px
@@ -190,6 +268,7 @@ class Working:
             limit_px=request.limit_px,
             params=request.params,
             instructions=request.instructions,
+            ord_type=request.ord_type,
         )
 
     def _too_late(self, parent: ParentOrder, now_ns: int) -> ParentRequestRejected:
@@ -217,6 +296,10 @@ class Working:
 
     def rest_until(self, at_ns: int, child: ChildOrder) -> None:
         heapq.heappush(self._timers, _Timer(at_ns, child.submitted.parent_id, child.child_id))
+
+
+def _unfilled(parent: ParentOrder) -> str:
+    return f"{parent.leaves_qty} of {parent.order_qty} not filled"
 
 
 def request_rejected(

@@ -221,6 +221,8 @@ class Node:
                     self._handle_status(peer, message, now_ns)
                     for update in feed.to_updates(message, peer.name, now_ns):
                         self.market.apply(update, now_ns)
+                        if self.engine.watches(update.symbol):
+                            self._commit(self.engine.market_moved(update, now_ns), now_ns)
                     if message.msg_type == MARKET_DATA_REQUEST_REJECT:
                         self.links.notice("no_market_data", f"{peer.name}: {message.get(TEXT)}")
                 case PeerKind.VENUE:
@@ -335,7 +337,8 @@ class Node:
                 child = self.state.children[fact.child_id]
                 venue = child.submitted.venue
                 peer = self.links.venues[venue]
-                for message in venue_outbound.messages(fact, child, self._venue_kinds[venue]):
+                version = self._venue_configs[venue].begin_string
+                for message in venue_outbound.messages(fact, child, self._venue_kinds[venue], version):
                     sent = self._send(peer, message, now_ns)
                     self._sent_to_venues[venue, str(sent.msg_seq_num)] = sent.raw
                     if len(self._sent_to_venues) > SENT_REMEMBERED:

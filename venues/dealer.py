@@ -14,7 +14,7 @@ def new_order(child: ChildSubmitted) -> NewOrderSingle:
         order_qty=child.order_qty,
         ord_type=OrdType.PREVIOUSLY_QUOTED,
         price=child.px,
-        time_in_force=TimeInForce.IMMEDIATE_OR_CANCEL,
+        time_in_force=child.time_in_force or TimeInForce.IMMEDIATE_OR_CANCEL,
         quote_id=child.quote_id,
         transact_time_ns=child.at_ns,
     )

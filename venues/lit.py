@@ -1,4 +1,4 @@
-"""A lit venue: limit orders in a price-time book. A passive order is post-only, so that it never pays to take."""
+"""A lit venue: limit orders in a price-time book, and its auctions. A passive order is post-only: it never pays."""
 
 from domain.facts import ChildSubmitted
 from domain.fields import Action, ExecInst, OrdType, TimeInForce
@@ -12,9 +12,9 @@ def new_order(child: ChildSubmitted) -> NewOrderSingle:
         symbol=child.symbol,
         side=child.side,
         order_qty=child.order_qty,
-        ord_type=OrdType.LIMIT,
-        price=child.px,
-        time_in_force=TimeInForce.DAY if child.horizon_ns else TimeInForce.IMMEDIATE_OR_CANCEL,
+        ord_type=child.ord_type or OrdType.LIMIT,
+        price=0 if child.ord_type is OrdType.MARKET else child.px,
+        time_in_force=child.time_in_force or (TimeInForce.DAY if child.horizon_ns else TimeInForce.IMMEDIATE_OR_CANCEL),
         exec_inst=ExecInst.POST_ONLY if child.action in (Action.POST, Action.IMPROVE) else "",
         min_qty=child.min_qty,
         transact_time_ns=child.at_ns,

@@ -1,7 +1,11 @@
 """What a venue is sent: facts about a child order become FIX messages, in the way of the venue's kind."""
 
+from typing import Any
+
+from msgspec.structs import replace
+
 from domain.facts import AnyFact, ChildCancelRequested, ChildReplaceRequested, ChildSubmitted, KillSwitchSet
-from domain.fields import Side, VenueKind
+from domain.fields import OrdType, Side, TimeInForce, VenueKind
 from domain.orders import ChildOrder
 from fix.message import Message
 from fix.messages import (
@@ -22,14 +26,14 @@ SIDES = {side.value: side for side in Side}
 OrderMessage = NewOrderSingle | OrderCancelRequest | OrderCancelReplaceRequest
 
 
-def messages(fact: AnyFact, child: ChildOrder, kind: VenueKind) -> list[OrderMessage]:
+def messages(fact: AnyFact, child: ChildOrder, kind: VenueKind, begin_string: str = "FIX.4.4") -> list[OrderMessage]:
     """What goes to the child's venue because of `fact`, which the child has applied; nothing for most facts."""
     if isinstance(fact, ChildSubmitted):
-        return [NEW_ORDER[kind](fact)]
+        return [_new_order(fact, kind, begin_string)]
     if isinstance(fact, ChildCancelRequested):
         return [_cancel(fact, child)]
     if isinstance(fact, ChildReplaceRequested):
-        return [_replace(fact, child, kind)]
+        return [_replace(fact, child, kind, begin_string)]
     return []
 
 
@@ -74,6 +78,25 @@ def dont_know(report: Message, text: str) -> DontKnowTrade | None:
     )
 
 
+def _new_order(child: ChildSubmitted, kind: VenueKind, begin_string: str) -> NewOrderSingle:
+    """In the way of the venue's kind, with the client's instructions in the words of its version."""
+    order, asked = NEW_ORDER[kind](child), child.instructions
+    changes: dict[str, Any] = {}
+    if asked.display_qty:
+        # FIX 5.0 renamed it.
+        changes["display_qty" if begin_string == "FIXT.1.1" else "max_floor"] = asked.display_qty
+    if asked.locate_reqd is not None:
+        changes["locate_reqd"] = "Y" if asked.locate_reqd else "N"
+    if asked.order_capacity is not None:
+        changes |= {"order_capacity": asked.order_capacity, "rule80_a": asked.order_capacity.value}
+    if child.time_in_force is TimeInForce.AT_THE_CLOSE and begin_string == "FIX.4.2":
+        # FIX 4.3 made a time in force of what were types of orders.
+        is_market = order.ord_type is OrdType.MARKET
+        changes["ord_type"] = OrdType.MARKET_ON_CLOSE if is_market else OrdType.LIMIT_ON_CLOSE
+        changes["time_in_force"] = TimeInForce.DAY
+    return replace(order, **changes) if changes else order
+
+
 def _cancel(fact: ChildCancelRequested, child: ChildOrder) -> OrderCancelRequest:
     submitted = child.submitted
     return OrderCancelRequest(
@@ -89,9 +112,11 @@ def _cancel(fact: ChildCancelRequested, child: ChildOrder) -> OrderCancelRequest
     )
 
 
-def _replace(fact: ChildReplaceRequested, child: ChildOrder, kind: VenueKind) -> OrderCancelReplaceRequest:
+def _replace(
+    fact: ChildReplaceRequested, child: ChildOrder, kind: VenueKind, begin_string: str
+) -> OrderCancelReplaceRequest:
     """As the order was sent, with the new quantity and price: what is left out would be changed to the default."""
-    order = NEW_ORDER[kind](child.submitted)
+    order = _new_order(child.submitted, kind, begin_string)
     return OrderCancelReplaceRequest(
         cl_ord_id=fact.replace_id,
         orig_cl_ord_id=child.cl_ord_id,
@@ -106,5 +131,9 @@ def _replace(fact: ChildReplaceRequested, child: ChildOrder, kind: VenueKind) ->
         exec_inst=order.exec_inst,
         min_qty=order.min_qty,
         max_floor=order.max_floor,
+        display_qty=order.display_qty,
+        locate_reqd=order.locate_reqd,
+        order_capacity=order.order_capacity,
+        rule80_a=order.rule80_a,
         transact_time_ns=fact.at_ns,
     )

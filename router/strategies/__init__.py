@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from domain.commands import NewParent, ReplaceParent
-from domain.fields import OrdType
 from domain.orders import ParentOrder
 from router.strategies import sweep, twap
 from router.strategies.schema import Parameter, Slice, Strategy, convert
@@ -21,7 +20,6 @@ __all__ = [
 ]
 
 STRATEGIES: Mapping[str, Strategy] = {"sweep": sweep, "twap": twap}
-ORD_TYPES = (OrdType.MARKET, OrdType.LIMIT)
 
 
 def parse(command: NewParent, now_ns: int) -> dict[str, int | float]:
@@ -29,8 +27,9 @@ def parse(command: NewParent, now_ns: int) -> dict[str, int | float]:
     strategy = STRATEGIES.get(command.strategy)
     if strategy is None:
         raise ValueError(f"unknown strategy {command.strategy!r}: expected {', '.join(STRATEGIES)}")
-    if command.ord_type not in ORD_TYPES:
-        raise ValueError(f"OrdType(40) {command.ord_type}: expected {', '.join(ORD_TYPES)}")
+    if command.ord_type not in strategy.ORD_TYPES:
+        expected = ", ".join(strategy.ORD_TYPES)
+        raise ValueError(f"OrdType(40) {command.ord_type}: {command.strategy} expects {expected}")
     if command.time_in_force not in strategy.TIMES_IN_FORCE:
         expected = ", ".join(strategy.TIMES_IN_FORCE)
         raise ValueError(f"TimeInForce(59) {command.time_in_force}: {command.strategy} expects {expected}")

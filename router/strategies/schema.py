@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from domain.fields import TimeInForce
+from domain.fields import OrdType, TimeInForce
 from domain.orders import ParentOrder
 
 
@@ -42,6 +42,9 @@ class Strategy(Protocol):
 
     @property
     def PARAMETERS(self) -> tuple[Parameter, ...]: ...  # noqa: N802
+
+    @property
+    def ORD_TYPES(self) -> tuple[OrdType, ...]: ...  # noqa: N802
 
     @property
     def TIMES_IN_FORCE(self) -> tuple[TimeInForce, ...]: ...  # noqa: N802

@@ -1,17 +1,18 @@
 """Sweep: everything, now. Takes what the limit allows; the rest of a day order keeps working at the touch until filled.
 
-An immediate-or-cancel order only takes, in one pass; the engine ends it after that pass.
+An immediate-or-cancel or fill-or-kill order only takes, in one pass; the engine ends it after that pass.
 """
 
 from collections.abc import Mapping
 
-from domain.fields import TimeInForce
+from domain.fields import OrdType, TimeInForce
 from domain.orders import ParentOrder
 from router.strategies.schema import Parameter, Slice
 
 PARAMETERS: tuple[Parameter, ...] = ()
-# Not fill-or-kill: several venues can't be made to fill all or nothing together.
-TIMES_IN_FORCE = (TimeInForce.DAY, TimeInForce.GOOD_TILL_CANCEL, TimeInForce.IMMEDIATE_OR_CANCEL)
+ORD_TYPES = tuple(item for item in OrdType if item is not OrdType.PREVIOUSLY_QUOTED)
+TIMES_IN_FORCE = tuple(item for item in TimeInForce if item is not TimeInForce.GOOD_TILL_CROSSING)
+_IMMEDIATE = (TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL)
 
 
 def parse(params: Mapping[str, int], now_ns: int) -> dict[str, int | float]:
@@ -22,7 +23,7 @@ def next_slice(parent: ParentOrder, open_qty: int, now_ns: int, lot_qty: int) ->
     qty = parent.leaves_qty - open_qty
     if qty <= 0:
         return None
-    return Slice(qty, 1.0, parent.accepted.time_in_force is not TimeInForce.IMMEDIATE_OR_CANCEL)
+    return Slice(qty, 1.0, parent.accepted.time_in_force not in _IMMEDIATE)
 
 
 def next_wake_ns(parent: ParentOrder, now_ns: int) -> int | None:

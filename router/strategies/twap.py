@@ -7,7 +7,7 @@ spread. Open children do not count as progress: only fills do.
 
 from collections.abc import Mapping
 
-from domain.fields import TimeInForce
+from domain.fields import OrdType, TimeInForce
 from domain.orders import ParentOrder
 from router.strategies.schema import Parameter, Slice
 
@@ -20,7 +20,8 @@ PARAMETERS = (
     Parameter("duration_s", True, 1, 86_400, "seconds from acceptance to the end of the schedule"),
     Parameter("slices", False, 1, MAX_SLICES, "equal parts that are due one after the other", "one every 10 seconds"),
 )
-TIMES_IN_FORCE = (TimeInForce.DAY, TimeInForce.GOOD_TILL_CANCEL)
+ORD_TYPES = (OrdType.MARKET, OrdType.LIMIT)
+TIMES_IN_FORCE = (TimeInForce.DAY, TimeInForce.GOOD_TILL_CANCEL, TimeInForce.GOOD_TILL_DATE)
 
 
 def parse(params: Mapping[str, int], now_ns: int) -> dict[str, int | float]:

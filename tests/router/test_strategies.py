@@ -69,9 +69,12 @@ REFUSED = [
     ({"params": {"duration_s": "60", "pace": "1"}}, "unknown parameter 'pace': expected duration_s, slices"),
     ({"strategy": "sweep"}, "unknown parameter 'duration_s': expected none"),
     ({"strategy": "vwap"}, "unknown strategy 'vwap': expected sweep, twap"),
-    ({"ord_type": OrdType.PEGGED}, "OrdType(40) P: expected 1, 2"),
-    ({"time_in_force": TimeInForce.IMMEDIATE_OR_CANCEL}, "TimeInForce(59) 3: twap expects 0, 1"),
-    ({"time_in_force": TimeInForce.FILL_OR_KILL, "strategy": "sweep"}, "TimeInForce(59) 4: sweep expects 0, 1, 3"),
+    ({"ord_type": OrdType.PEGGED}, "OrdType(40) P: twap expects 1, 2"),
+    ({"time_in_force": TimeInForce.IMMEDIATE_OR_CANCEL}, "TimeInForce(59) 3: twap expects 0, 1, 6"),
+    (
+        {"time_in_force": TimeInForce.GOOD_TILL_CROSSING, "strategy": "sweep"},
+        "TimeInForce(59) 5: sweep expects 0, 1, 2, 3, 4, 6, 7",
+    ),
 ]
 
 

@@ -1,0 +1,113 @@
+"""The orders that look at the market all the time: stops that wait for their price, pegs that follow theirs.
+
+Which they are follows from the state, so a restart finds them again. What a peg last looked at is remembered only to
+let it alone while nothing moved and to keep its pace: `peg_interval_ms` of the policy between two changes of price.
+"""
+
+from collections.abc import Iterator
+
+from domain.facts import AnyFact, ChildReplaceRequested
+from domain.fields import OrdType, VenueKind
+from domain.market import MarketUpdate, MarketView, TradePrinted
+from domain.orders import ChildOrder, ParentOrder
+from risk.checks import check_reprice
+from router import display, pegs, terms
+from router.routing import Routing
+from router.state import State
+from router.terms import Terms
+
+
+class Watching:
+    def __init__(self, state: State, market: MarketView, routing: Routing) -> None:
+        self._state, self._market, self._routing = state, market, routing
+        self._by_symbol: dict[str, dict[str, None]] = {}  # parent_ids, in the order in which they came
+        self._looked: dict[str, tuple[int, int]] = {}  # parent_id -> the peg's price when it last looked, and when
+        self._has_dark = any(venue.kind is VenueKind.DARK for venue in routing.venues.values())
+
+    def __contains__(self, symbol: str) -> bool:
+        return symbol in self._by_symbol
+
+    def add(self, parent: ParentOrder) -> None:
+        if parent.awaits_trigger or parent.ord_type is OrdType.PEGGED:
+            self._by_symbol.setdefault(parent.accepted.symbol, {})[parent.parent_id] = None
+
+    def parents(self, symbol: str) -> list[ParentOrder]:
+        """Those of the symbol that are still open and still have to look."""
+        watched = self._by_symbol.get(symbol, {})
+        found = []
+        for parent_id in list(watched):
+            parent = self._state.open_parents.get(parent_id)
+            if parent is not None and (parent.awaits_trigger or parent.ord_type is OrdType.PEGGED):
+                found.append(parent)
+            else:
+                del watched[parent_id]
+                self._looked.pop(parent_id, None)
+        if not watched:
+            self._by_symbol.pop(symbol, None)
+        return found
+
+    def due_ns(self, parent: ParentOrder, update: MarketUpdate, now_ns: int) -> int | None:
+        """When a peg may look at a market that moved, None while its price is what it was."""
+        if isinstance(update, TradePrinted):
+            return None
+        looked_px, looked_ns = self._looked.get(parent.parent_id, (0, 0))
+        if self.peg_px(parent) == looked_px:
+            return None
+        return max(looked_ns + self._routing.policy.peg_interval_ms * 1_000_000, now_ns)
+
+    def peg_px(self, parent: ParentOrder) -> int:
+        """The pegged price now, 0 where there is nothing to follow or the order is no peg."""
+        order = parent.accepted
+        if parent.ord_type is not OrdType.PEGGED:
+            return 0
+        ours = (
+            child
+            for other in self._state.open_parents.values()
+            if other.accepted.symbol == order.symbol and other.accepted.side.sign == order.side.sign
+            for child in self._state.open_children[other.parent_id].values()
+        )
+        tick_px = self._routing.instruments[order.symbol].tick_px
+        return pegs.peg_px(parent, self._market.symbol(order.symbol), pegs.displayed(ours), tick_px)
+
+    def terms(self, parent: ParentOrder, now_ns: int) -> Terms | None:
+        """What the instructions leave to a decision now."""
+        px = self.peg_px(parent)
+        if parent.ord_type is OrdType.PEGGED:
+            self._looked[parent.parent_id] = px, now_ns
+        shown = display.show_qty(parent, self._state.open_children[parent.parent_id].values())
+        return terms.terms(parent, self._routing.policy.actions, px, shown, has_dark=self._has_dark)
+
+    def repriced(self, parent: ParentOrder, px: int, now_ns: int) -> Iterator[AnyFact | ChildOrder]:
+        """A replace for each child that rests off the peg's price, or the child itself where it has to be cancelled.
+
+        With nothing to follow but our own orders it stays where it is.
+        """
+        if not px:
+            return
+        state, routing, order = self._state, self._routing, parent.accepted
+        view = self._market.symbol(order.symbol)
+        for child in pegs.off_price(parent, list(state.open_children[parent.parent_id].values()), px):
+            venue = child.submitted.venue
+            book = view.books.get(venue)
+            crosses = book is None or book.takeable(order.side, px) > 0
+            reject = check_reprice(
+                child,
+                px,
+                instrument=routing.instruments.get(order.symbol),
+                reference_mid2_px=view.reference_mid2_px(now_ns),
+                limits=routing.limits,
+                rate=state.rate,
+                now_ns=now_ns,
+            )
+            if crosses or reject is not None or not routing.venues[venue].can_replace:
+                yield child
+            else:
+                replace_id = f"{state.epoch}-R{state.replace_count + 1}"
+                yield ChildReplaceRequested(
+                    at_ns=now_ns,
+                    child_id=child.child_id,
+                    replace_id=replace_id,
+                    order_qty=child.order_qty,
+                    px=px,
+                    reason="peg",
+                )
