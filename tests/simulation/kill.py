@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -27,7 +28,8 @@ SECOND_NS = 1_000_000_000
 LIFE_S = (0.05, 1.5)  # of the daemon, from its `ready` to its kill
 CYCLE_S = 2.5  # reckoned for a start and a life: orders arrive for so long a kill
 PARENTS_PER_S = 4  # of each client
-REST_S = 90.0  # for the last orders to end after the last start
+LONGEST_S = 5  # that a schedule of the plan lasts
+REST_S = 30.0  # for the last orders to end after the last start, those that would rest for ever by a cancel
 
 
 async def campaign(directory: Path, times: int, seed: int, console: Console) -> dict[str, int]:
@@ -42,7 +44,7 @@ async def campaign(directory: Path, times: int, seed: int, console: Console) -> 
             int(times * CYCLE_S * SECOND_NS),
             account=client.accounts[0],
             prefix=f"{client.name}-",
-            longest_ns=5 * SECOND_NS,
+            longest_ns=LONGEST_S * SECOND_NS,
         )
         for number, client in enumerate(installation.config.clients)
     }
@@ -57,7 +59,11 @@ async def campaign(directory: Path, times: int, seed: int, console: Console) -> 
                     assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
                 unknown += len(daemon.of("execution_unknown"))
             async with installation.daemon() as daemon:
-                await until(lambda: all(client.done for client in ems.values()), REST_S + times * CYCLE_S)
+                await asyncio.sleep(2 * LONGEST_S)  # what ends by itself has ended
+                for client in ems.values():
+                    client.cancel_open()
+                with suppress(TimeoutError):  # the account says which orders did not end
+                    await until(lambda: all(client.done for client in ems.values()), REST_S)
                 assert await daemon.stop() == 0
             unknown += len(daemon.of("execution_unknown"))
         assert await venues.stop() == 0

@@ -62,11 +62,13 @@ class Watch:
         self._sent_orders: Counter[str] = Counter()
         self._last_seq: dict[tuple[str, str], int] = {}
         self._started_ns = 0
+        self._is_starting = False
         self._unsettled: set[str] = set()  # children that the last start was not sure of and no venue spoke of since
 
     def started(self, now_ns: int) -> None:
         """A new node has taken over; its first output is the next one."""
         self._started_ns = now_ns
+        self._is_starting = True
         self._unsettled.clear()
 
     def output(self, output: NodeOutput) -> None:
@@ -79,6 +81,7 @@ class Watch:
             raise Wrong(f"{fills} fills were counted and {told} reported in one batch")
         for _, data in output.writes:
             self._bytes(data)
+        self._is_starting = False
 
     def _client_of(self, fill: ChildFilled) -> str:
         return self._parents[self._children[fill.child_id].parent_id].client
@@ -86,7 +89,7 @@ class Watch:
     def _fact(self, fact: AnyFact) -> None:
         if isinstance(fact, _SETTLE):
             self._unsettled.discard(fact.child_id)
-        elif isinstance(fact, ChildUncertain) and fact.at_ns == self._started_ns:
+        elif isinstance(fact, ChildUncertain) and self._is_starting:
             self._unsettled.add(fact.child_id)
         match fact:
             case ParentAccepted():
