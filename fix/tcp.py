@@ -28,6 +28,28 @@ _HANDSHAKE_TIMEOUT_S = 5.0
 _UNWANTED_S = 0.5  # between two looks whether a connection is wanted again
 
 
+class SteadyClock:
+    """UTC ns that never go back and never stand.
+
+    A wall clock that is set back, by a second or an hour, must not stop heartbeats and timers for as long: until it has
+    caught up time goes on at half its speed. One that is set forward is believed.
+    """
+
+    def __init__(
+        self, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._last_ns = 0
+        self._last_monotonic_ns = monotonic()
+
+    def __call__(self) -> int:
+        monotonic_ns = self._monotonic()
+        self._last_ns += max(self._wall() - self._last_ns, (monotonic_ns - self._last_monotonic_ns) // 2)
+        self._last_monotonic_ns = monotonic_ns
+        return self._last_ns
+
+
 class Carrier:
     """What `serve` returns. `addresses`: (host, port) of each listener, as bound."""
 
@@ -289,7 +311,7 @@ async def serve(
     endpoint: Endpoint,
     listeners: Mapping[str, Address],
     connectors: Mapping[str, Address | Sequence[Address]],
-    clock: Callable[[], int] = time.time_ns,
+    clock: Callable[[], int] | None = None,
     max_write_buffer: int = MAX_WRITE_BUFFER,
     *,
     listener_tls: Mapping[str, ListenerTls] | None = None,
@@ -300,7 +322,7 @@ async def serve(
 
     What is TLS and who is allowed is by port, for those that have any.
     """
-    carrier = Carrier(endpoint, clock, max_write_buffer)
+    carrier = Carrier(endpoint, clock or SteadyClock(), max_write_buffer)
     try:
         for port, address in listeners.items():
             await carrier.listen(port, address, (listener_tls or {}).get(port), (allow or {}).get(port, ()))

@@ -47,7 +47,8 @@ class World:
         self._names: dict[str, int] = {}
         self._endpoints: list[Any] = []
         self._timers: list[int] = []
-        self._clocks: list[tuple[int, int]] = []  # by endpoint: how far its clock is set from ours, where it stands
+        # By endpoint: how far its clock is set from ours, our time when it was set, and what it showed then.
+        self._clocks: list[tuple[int, int, int]] = []
         self._ends: list[_End] = []  # by link number
         # (at_ns, tie-breaker, link, data): data True opens the link, None closes it, False is this end's own closing.
         self._heap: list[tuple[int, int, int, bytes | bool | None]] = []
@@ -59,7 +60,7 @@ class World:
         self._names[name] = len(self._endpoints)
         self._endpoints.append(endpoint)
         self._timers.append(0)
-        self._clocks.append((0, 0))
+        self._clocks.append((0, 0, 0))
         self._read_timer(len(self._endpoints) - 1)
 
     def connect(self, client: str, client_port: str, server: str, server_port: str, latency_ns: int = 0) -> int:
@@ -92,10 +93,9 @@ class World:
             self._ends[end].arrives_ns = max(self._ends[end].arrives_ns, until_ns)
 
     def set_clock(self, name: str, by_ns: int) -> None:
-        """Sets an endpoint's clock forward or back; as in `fix.tcp`, one set back stands until it has caught up."""
+        """Sets an endpoint's clock; set back, it goes at half speed until it is true again, as in `fix.tcp`."""
         which = self._names[name]
-        offset_ns, stands_ns = self._clocks[which]
-        self._clocks[which] = (offset_ns + by_ns, max(stands_ns, self.now_ns + offset_ns))
+        self._clocks[which] = (self._clocks[which][0] + by_ns, self.now_ns, self._time(which))
         self._read_timer(which)
 
     def time_of(self, name: str) -> int:
@@ -189,12 +189,18 @@ class World:
             self._read_timer(end.endpoint)
 
     def _time(self, which: int) -> int:
-        offset_ns, stands_ns = self._clocks[which]
-        return max(self.now_ns + offset_ns, stands_ns)
+        offset_ns, set_ns, shown_ns = self._clocks[which]
+        return max(self.now_ns + offset_ns, shown_ns + (self.now_ns - set_ns) // 2) if set_ns else self.now_ns
 
     def _read_timer(self, which: int) -> None:
         at_ns = self._endpoints[which].next_timer_ns()
-        self._timers[which] = _NEVER if at_ns is None else at_ns - self._clocks[which][0]
+        offset_ns, set_ns, shown_ns = self._clocks[which]
+        if at_ns is None:
+            self._timers[which] = _NEVER
+        elif not set_ns:
+            self._timers[which] = at_ns
+        else:
+            self._timers[which] = min(at_ns - offset_ns, set_ns + 2 * max(at_ns - shown_ns, 0))
 
     def _push(self, at_ns: int, link: int, data: bytes | bool | None) -> None:
         self._pushed += 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fix.endpoint import Link, Output
-from fix.tcp import Address, Carrier, serve
+from fix.tcp import Address, Carrier, SteadyClock, serve
 from fix.tls import Certificate, ConnectorTls, ListenerTls, connector_context
 
 TIMEOUT_S = 5
@@ -113,6 +113,22 @@ async def test_links_are_never_used_again() -> None:
             writer.close()
             await endpoint.until("disconnected", count)
     assert [link for event, link, _ in endpoint.seen if event == "connected"] == [1, 2]
+
+
+def test_a_clock_that_is_set_back_goes_on_at_half_speed_until_it_is_true_again() -> None:
+    wall, elapsed = [10_000], [0]
+    clock = SteadyClock(lambda: wall[0], lambda: elapsed[0])
+    assert clock() == 10_000
+    for at, set_to, expected in (
+        (100, 10_100, 10_100),
+        (200, 9_400, 10_150),  # set back by 800: ahead by 750
+        (1_000, 10_200, 10_550),
+        (1_698, 10_898, 10_899),
+        (1_900, 11_100, 11_100),  # caught up
+        (2_000, 61_200, 61_200),  # set forward
+    ):
+        wall[0], elapsed[0] = set_to, at
+        assert clock() == expected
 
 
 async def test_timer_and_a_clock_that_goes_back() -> None:

@@ -108,3 +108,66 @@ def test_an_endpoint_that_never_lets_time_pass_is_named():
     world.add("stuck", stuck)
     with pytest.raises(RuntimeError, match="over and over"):
         world.run_until(1)
+
+
+def test_a_clock_that_is_set_is_followed_and_one_set_back_goes_slower_until_it_is_true():
+    client = Recorder(alarms=[1_000 * MS, 1_000 * MS, 2_000 * MS, 2_500 * MS])
+    world, _ = pair(client, Recorder())
+    world.run_until(100 * MS)
+    world.set_clock("client", 950 * MS)  # the first two alarms are late at once
+    world.run_until(100 * MS)
+    assert world.time_of("client") == 1_050 * MS
+    world.set_clock("client", -500 * MS)  # it shows 1050, should show 550, and goes on at half speed
+    world.run_until(300 * MS)
+    assert world.time_of("client") == 1_150 * MS
+    world.run_until(4_000 * MS)
+    assert world.time_of("client") == 4_450 * MS
+    assert [entry[0] // MS for entry in client.log if entry[1] == "timer"] == [1_050, 1_050, 2_000, 2_500]
+
+
+def test_what_is_silenced_hears_nothing_and_can_still_hang_up():
+    client, server = Recorder(), Recorder()
+    world, link = pair(client, server)
+    world.run_until(10 * MS)
+    world.silence(link)
+    world.perform(Output([(link, b"lost")]))
+    world.run_until(50 * MS)
+    assert server.log == [(5 * MS, "connected", "in")]
+    world.perform(Output([], [link]))
+    world.run_until(100 * MS)
+    assert client.log[-1] == (50 * MS, "disconnected", True)
+    assert server.log == [(5 * MS, "connected", "in")]  # it will have to find out by itself
+
+
+def test_one_end_alone_may_lose_a_connection_and_bytes_may_be_held_up():
+    client, server = Recorder(), Recorder()
+    world, link = pair(client, server)
+    world.run_until(10 * MS)
+    world.stall(link, 40 * MS)
+    world.perform(Output([(link, b"a"), (link, b"b")]))
+    world.run_until(50 * MS)
+    assert server.log[1:] == [(40 * MS, "received", b"a"), (40 * MS, "received", b"b")]
+    world.drop(link)
+    world.run_until(60 * MS)
+    assert client.log[-1] == (50 * MS, "disconnected", True)
+    assert len(server.log) == 3
+
+
+class InPieces:
+    """A `Network` that delivers each byte 1 ms after the one before."""
+
+    def pieces(self, link, data):
+        return [(number * MS, data[number : number + 1]) for number in range(len(data))]
+
+
+def test_a_network_may_cut_up_and_delay_what_is_written_and_never_reorders_it():
+    client, server = Recorder(), Recorder()
+    world = World(0, InPieces())
+    world.add("client", client)
+    world.add("server", server)
+    link = world.connect("client", "out", "server", "in", 5 * MS)
+    world.run_until(10 * MS)
+    world.perform(Output([(link, b"abc"), (link, b"d")]))
+    world.run_until(20 * MS)
+    heard = [(at_ns // MS, data) for at_ns, _, data in server.log[1:]]
+    assert heard == [(15, b"a"), (16, b"b"), (17, b"c"), (17, b"d")]
