@@ -17,13 +17,13 @@ from fix.message import Message, parse
 quickfix = pytest.importorskip("quickfix", reason="the C++ engine is not installed: pip install -e '.[interop]'")
 
 DICTIONARIES = Path(sys.prefix) / "share" / "quickfix"
-TIMEOUT_S, STOP_TIMEOUT_S = 30.0, 10.0
+TIMEOUT_S, STOP_TIMEOUT_S = 30.0, 5.0
 LOOK_S = 0.02  # the engine counts a message after it has told of it
 Fields = Sequence[tuple[int, object]]
 _STUCK: list[object] = []  # engines that did not stop: what their threads use must stay
 
 
-def settings_text(begin_string: str, role: str, port: int, directory: Path, ours: str, theirs: str) -> str:
+def settings_text(version: str, role: str, port: int, directory: Path, ours: str, theirs: str) -> str:
     """`ours` is the C++ engine's CompID."""
     where = (
         f"SocketAcceptPort={port}" if role == "acceptor" else f"SocketConnectHost=127.0.0.1\nSocketConnectPort={port}"
@@ -40,21 +40,20 @@ EndTime=00:00:00
 FileStorePath={directory}
 LogoutTimeout=5
 [SESSION]
-BeginString={begin_string}
+BeginString={"FIXT.1.1" if version.startswith("FIX.5") else version}
 SenderCompID={ours}
 TargetCompID={theirs}
 UseDataDictionary=Y
-{_dictionary(begin_string)}
+{_dictionary(version)}
 """
 
 
-def _dictionary(begin_string: str) -> str:
-    if begin_string != "FIXT.1.1":
-        return f"DataDictionary={DICTIONARIES / (begin_string.replace('.', '') + '.xml')}"
-    return (
-        f"DefaultApplVerID=FIX.5.0SP2\nTransportDataDictionary={DICTIONARIES / 'FIXT11.xml'}\n"
-        f"AppDataDictionary={DICTIONARIES / 'FIX50SP2.xml'}"
-    )
+def _dictionary(version: str) -> str:
+    path = DICTIONARIES / f"{version.replace('.', '')}.xml"
+    if not version.startswith("FIX.5"):
+        return f"DataDictionary={path}"
+    transport = f"TransportDataDictionary={DICTIONARIES / 'FIXT11.xml'}"
+    return f"DefaultApplVerID={version}\n{transport}\nAppDataDictionary={path}"
 
 
 class Peer(quickfix.Application):  # type: ignore[misc]
@@ -145,10 +144,15 @@ class Peer(quickfix.Application):  # type: ignore[misc]
 
 @contextmanager
 def running(
-    begin_string: str, role: str, port: int, directory: Path, comp_ids: tuple[str, str], extra: Mapping[str, str] = {}
+    version: str,
+    role: str,
+    port: int,
+    directory: Path,
+    comp_ids: tuple[str, str],
+    extra: Mapping[str, str] = {},
 ) -> Iterator[Peer]:
     """The engine as `comp_ids[0]`, stopped at the end; an acceptor answers with what it gets."""
-    text = settings_text(begin_string, role, port, directory / "store", *comp_ids)
+    text = settings_text(version, role, port, directory / "store", *comp_ids)
     text += "".join(f"{key}={value}\n" for key, value in extra.items())
     path = directory / "quickfix.cfg"
     path.write_text(text)
