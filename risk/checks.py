@@ -9,12 +9,14 @@ to its limit passes. Cancels never come here. The controls are those that SEC ru
 from domain.commands import NewParent, ReplaceParent
 from domain.facts import ChildSubmitted
 from domain.fields import Action, OrdRejReason, OrdType, Side, TimeInForce
+from domain.instructions import Instructions
 from domain.instruments import Instrument
 from domain.orders import ChildOrder, ParentOrder
 from domain.prices import PX_SCALE, px_to_text
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
 from risk.limits import AccountLimits, RiskLimits
+from risk.locates import Locates
 from risk.rate import MessageRate
 from risk.reject import Reject
 
@@ -31,6 +33,7 @@ def check_parent(
     exposure: Exposure,
     kill_switch: KillSwitch,
     duplicate: bool,
+    locates: Locates,
 ) -> Reject | None:
     """Whether a client's new order may be accepted. `reference_mid2_px` is twice the mid, 0 where there is none."""
     if duplicate:
@@ -53,6 +56,16 @@ def check_parent(
             exposure,
             command.instructions.stop_px,
         )
+        or _check_short(
+            command.side,
+            command.instructions,
+            command.account,
+            command.symbol,
+            command.order_qty,
+            limits,
+            locates,
+            now_ns,
+        )
     )
 
 
@@ -65,6 +78,7 @@ def check_replace(
     limits: RiskLimits,
     exposure: Exposure,
     kill_switch: KillSwitch,
+    locates: Locates,
     stop_px: int = 0,
 ) -> Reject | None:
     """Whether an order may become what a replace request asks for; only the shares that it adds ask for exposure.
@@ -81,6 +95,16 @@ def check_replace(
         )
         or _check_market(instrument, now_ns, limits)
         or _check_order(command, accepted.account, added_qty, instrument, reference_mid2_px, limits, exposure, stop_px)
+        or _check_short(
+            accepted.side,
+            parent.instructions,
+            accepted.account,
+            accepted.symbol,
+            added_qty,
+            limits,
+            locates,
+            now_ns,
+        )
     )
 
 
@@ -232,6 +256,29 @@ def _check_px(px: int, tick_px: int, reference_mid2_px: int, collar_bps: int) ->
         distance_bps = distance2_px * 10_000 / reference_mid2_px
         value = f"price {px_to_text(px)} is {distance_bps:.1f} bps from {px_to_text(reference_mid2_px // 2)}"
         return _exceeded("price_collar_bps", collar_bps, value)
+    return None
+
+
+def _check_short(
+    side: Side,
+    asked: Instructions,
+    account_name: str,
+    symbol: str,
+    added_qty: int,
+    limits: RiskLimits,
+    locates: Locates,
+    now_ns: int,
+) -> Reject | None:
+    if side is not Side.SELL_SHORT:
+        return None
+    account = limits.accounts[account_name]
+    if not account.short_sales:
+        return Reject("short_sales", f"account {account_name} may not sell short", OrdRejReason.BROKER_OPTION)
+    if not asked.locate_reqd:
+        return None
+    located_qty, used_qty = account.locates.get(symbol, 0), locates.used_qty(account_name, symbol, now_ns)
+    if used_qty + added_qty > located_qty:
+        return _exceeded("locates", located_qty, f"{symbol} has {used_qty} in use, {added_qty} more asked for")
     return None
 
 

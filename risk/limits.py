@@ -13,6 +13,8 @@ Limit = Annotated[int, msgspec.Meta(ge=0)]
 class AccountLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_gross_exposure: Limit  # currency units: value of positions plus open children
     max_order_notional: Limit | None = None  # None: the firm's limit alone
+    short_sales: bool = False  # whether it may sell short
+    locates: dict[str, Limit] = {}  # symbol -> shares located for it, for sales with LocateReqd(114)=Y; of one day
 
 
 class RiskLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -105,6 +105,7 @@ class Engine:
                 exposure=state.exposure,
                 kill_switch=state.kill_switch,
                 duplicate=state.is_used(command.client, command.cl_ord_id),
+                locates=state.locates,
             )
             if reject is not None:
                 reason, text, limit = reject.reason, reject.text, reject.limit
@@ -182,6 +183,7 @@ class Engine:
                 limits=self.routing.limits,
                 exposure=self.state.exposure,
                 kill_switch=self.state.kill_switch,
+                locates=self.state.locates,
                 stop_px=instructions.stop_px,
             )
             text = reject.text if reject is not None else ""

@@ -16,7 +16,7 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    actions: tuple[Action, ...] = tuple(Action)
+    actions: tuple[Action, ...] = tuple(action for action in Action if action is not Action.AUCTION)
     excluded_venues: tuple[str, ...] = ()
     max_children_per_decision: Quantity = 6
     min_child_qty: Quantity = 100  # a smaller child costs more in messages and signals than it brings

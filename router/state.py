@@ -49,6 +49,7 @@ from domain.fields import Action, OrdStatus, TradingStatus
 from domain.orders import ChildOrder, ParentOrder
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
+from risk.locates import Locates
 from risk.rate import MessageRate
 from router.markouts import DueMarkouts
 from router.statistics import VenueStatistics
@@ -88,6 +89,7 @@ class State:
         self.paused = ""  # why no new orders are taken or sent, "" while they are
         self.trading: dict[tuple[str, str], TradingStatus] = {}  # (venue, symbol), as it said; nothing said: open
         self.exposure = Exposure()
+        self.locates = Locates()
         self.rate = MessageRate()
         self.kill_switch = KillSwitch()
         self.statistics = VenueStatistics()
@@ -168,6 +170,7 @@ class State:
         self.open_children[fact.parent_id] = {}
         self._trails[fact.parent_id] = _Trail()
         self._cl_ord_id_used(fact.client, fact.cl_ord_id, fact.parent_id)
+        self.locates.apply_changed(parent, parent.order_qty, fact.at_ns)
 
     def _cl_ord_id_used(self, client: str, cl_ord_id: str, parent_id: str) -> None:
         self.parent_by_cl_ord_id[client, cl_ord_id] = parent_id
@@ -182,7 +185,10 @@ class State:
         self._cl_ord_id_used(parent.accepted.client, fact.cl_ord_id, fact.parent_id)
 
     def _parent_changed(self, fact: ParentReplaced | ParentRestated | ParentTriggered) -> None:
-        self.parents[fact.parent_id].apply(fact)
+        parent = self.parents[fact.parent_id]
+        was_qty = parent.order_qty
+        parent.apply(fact)
+        self.locates.apply_changed(parent, parent.order_qty - was_qty, fact.at_ns)
 
     def _parent_request_rejected(self, fact: ParentRequestRejected) -> None:
         if fact.parent_id:
@@ -192,7 +198,9 @@ class State:
         self.ending[fact.parent_id] = fact.text
 
     def _parent_done(self, fact: ParentDone) -> None:
-        self.parents[fact.parent_id].apply(fact)
+        parent = self.parents[fact.parent_id]
+        self.locates.apply_changed(parent, min(parent.cum_qty - parent.order_qty, 0), fact.at_ns)
+        parent.apply(fact)
         self.open_parents.pop(fact.parent_id, None)
         self.ending.pop(fact.parent_id, None)
         self.done_parents[fact.parent_id] = fact.at_ns

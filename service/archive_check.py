@@ -19,6 +19,7 @@ from router.model import PriorModel
 from router.routing import Routing
 from router.state import State
 from router.strategies import Slice
+from router.watching import Watching
 from service.config import ServiceConfig
 from service.links import Links, PeerKind
 from venues import feed
@@ -71,6 +72,7 @@ class _Replay:
         }
         self._state = State()
         self._market = MarketView()
+        self._watching = Watching(self._state, self._market, self._routing)
         self._hears = False  # whether any market data was recorded since the start
 
     def apply(self, fact: AnyFact) -> None:
@@ -86,6 +88,7 @@ class _Replay:
                 self._market.forget_venue(fact.venue, fact.at_ns)
             case Started():  # the view is not kept over a restart
                 self._market, self._hears = MarketView(), False
+                self._watching = Watching(self._state, self._market, self._routing)
         self._state.apply(fact)
 
     def why_unchecked(self, decision: DecisionMade) -> str:
@@ -100,7 +103,8 @@ class _Replay:
         parent = self._state.parents[decision.parent_id]
         wanted = Slice(decision.slice_qty, decision.urgency, decision.horizon_ns > 0)
         view = self._market.symbol(decision.symbol)
-        found, rows = self._routing.look(self._state, parent, wanted, view, decision.at_ns)
+        terms = self._watching.terms(parent, decision.at_ns)
+        found, rows = self._routing.look(self._state, parent, wanted, view, decision.at_ns, terms)
         recorded = [(c.venue, c.action.value, c.px, c.max_qty) for c in decision.candidates]
         computed = [(c.venue, c.action.value, c.px, c.max_qty) for c in found]
         if recorded != computed:

@@ -26,6 +26,7 @@ from gateway.inbound import to_command
 from risk.checks import check_parent
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
+from risk.locates import Locates
 from risk.reject import Reject
 from router import scoring, strategies
 from service import cli, cli_learning, config, toml
@@ -321,6 +322,7 @@ def refusal(
         exposure=Exposure(),
         kill_switch=switch or KillSwitch(),
         duplicate=duplicate,
+        locates=Locates(),
     )
 
 

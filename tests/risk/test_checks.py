@@ -8,13 +8,15 @@ import pytest
 from domain.commands import NewParent, ReplaceParent
 from domain.facts import ChildSubmitted, ParentAccepted
 from domain.fields import Action, OrdRejReason, OrdType, Side, TimeInForce
+from domain.instructions import Instructions
 from domain.instruments import Instrument, TradingHours
-from domain.orders import ParentOrder
+from domain.orders import ChildOrder, ParentOrder
 from domain.prices import PX_SCALE
-from risk.checks import check_child, check_parent, check_replace
+from risk.checks import check_child, check_parent, check_replace, check_reprice
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
 from risk.limits import AccountLimits, RiskLimits
+from risk.locates import Locates
 from risk.rate import MessageRate
 
 NOW_NS = 1_700_000_000_000_000_000  # Tuesday 2023-11-14 22:13:20 UTC
@@ -52,12 +54,21 @@ def held(account: str, qty: int, px: int) -> Exposure:
 
 
 def parent_reject(
-    order=PARENT, *, instrument=INSTRUMENT, mid2_px=MID2_PX, limits=LIMITS, exposure=None, kill=(), duplicate=False
+    order=PARENT,
+    *,
+    instrument=INSTRUMENT,
+    mid2_px=MID2_PX,
+    limits=LIMITS,
+    exposure=None,
+    kill=(),
+    duplicate=False,
+    locates=None,
 ):
     kill_switch = KillSwitch()
     for scope in kill:
         kill_switch.apply_set(scope, "ops", "drill")
-    return check_parent(order, instrument, mid2_px, NOW_NS, limits, exposure or Exposure(), kill_switch, duplicate)
+    exposure, locates = exposure or Exposure(), locates or Locates()
+    return check_parent(order, instrument, mid2_px, NOW_NS, limits, exposure, kill_switch, duplicate, locates)
 
 
 def child_reject(
@@ -297,7 +308,9 @@ def replace_reject(exposure=None, mid2_px=MID2_PX, kill=(), **changes):
         kill_switch.apply_set(scope, "ops", "drill")
     command = change(command, **changes)
     exposure = exposure or Exposure()
-    return check_replace(command, ParentOrder(accepted), INSTRUMENT, mid2_px, NOW_NS, LIMITS, exposure, kill_switch)
+    return check_replace(
+        command, ParentOrder(accepted), INSTRUMENT, mid2_px, NOW_NS, LIMITS, exposure, kill_switch, Locates()
+    )
 
 
 REPLACE_REJECTS = [
@@ -321,3 +334,89 @@ def test_a_replace_beyond_a_limit_is_rejected(changes, text):
 @pytest.mark.parametrize("changes", [{}, {"order_qty": 500}, {"order_qty": 2_000}, {"limit_px": 95 * PX_SCALE}])
 def test_a_replace_asks_for_exposure_only_for_the_shares_that_it_adds(changes):
     assert replace_reject(exposure=held("ACC", 9_000, 100 * PX_SCALE), **changes) is None
+
+
+# --- stops, pegs, auctions and short sales ---
+
+STOP = {"ord_type": OrdType.STOP, "limit_px": 0, "instructions": Instructions(stop_px=110 * PX_SCALE)}
+STOP_LIMIT = STOP | {"ord_type": OrdType.STOP_LIMIT}
+PEG = {"ord_type": OrdType.PEGGED}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (STOP, None),  # far from the market, as it should be
+        (STOP | {"instructions": Instructions(stop_px=1100001)}, "tick_px 0.01: price 110.0001 is not a multiple"),
+        (STOP_LIMIT | {"limit_px": 115 * PX_SCALE}, None),
+        (
+            STOP_LIMIT | {"limit_px": 116 * PX_SCALE},
+            "price_collar_bps 500 exceeded: price 116.00 is 545.5 bps from 110.00",
+        ),
+        # What it may cost is what the stop says, not what the market is.
+        (STOP | {"order_qty": 8_300}, "max_order_notional 900000 exceeded: order notional 913000.00"),
+        (
+            STOP | {"order_qty": 8_300, "side": Side.SELL},
+            "max_order_notional 900000 exceeded: order notional 913000.00",
+        ),
+        (PEG | {"limit_px": 200 * PX_SCALE}, None),  # it bounds how far the peg follows
+        (PEG | {"limit_px": 0}, None),
+        (PEG | {"limit_px": 1000001}, "tick_px 0.01: price 100.0001 is not a multiple"),
+    ],
+)
+def test_stops_and_pegs_are_judged_by_their_own_prices(changes, text):
+    reject = parent_reject(change(PARENT, **changes))
+    assert (reject and reject.text) == text
+
+
+def test_only_an_order_for_the_opening_may_come_before_it():
+    closed = change(INSTRUMENT, hours=TradingHours(time(0), time(0, 1)))
+    opening = change(PARENT, time_in_force=TimeInForce.AT_THE_OPENING)
+    assert parent_reject(opening, instrument=closed) is None
+    assert parent_reject(instrument=closed).limit == "hours"
+
+
+SHORT = change(PARENT, side=Side.SELL_SHORT, instructions=Instructions(locate_reqd=True))
+
+
+def short_limits(located_qty):
+    account = AccountLimits(1_000_000, short_sales=True, locates={"ALFA": located_qty})
+    return change(LIMITS, accounts={"ACC": account})
+
+
+def test_short_sales_need_permission_and_where_we_locate_them_shares():
+    assert parent_reject(SHORT).text == "account ACC may not sell short"
+    assert parent_reject(SHORT, limits=short_limits(1_000)) is None
+    short = parent_reject(SHORT, limits=short_limits(999))
+    assert short.text == "locates 999 exceeded: ALFA has 0 in use, 1000 more asked for"
+    assert parent_reject(change(SHORT, instructions=Instructions(locate_reqd=False)), limits=short_limits(0)) is None
+
+
+def test_locates_are_used_by_orders_given_back_by_what_is_not_sold_and_new_each_day():
+    locates = Locates()
+    accepted = ParentAccepted(
+        at_ns=NOW_NS, parent_id="P1", client="EMS1", cl_ord_id="A", account="ACC", symbol="ALFA", side=Side.SELL_SHORT,
+        order_qty=600, ord_type=OrdType.LIMIT, limit_px=100 * PX_SCALE, time_in_force=TimeInForce.DAY,
+        strategy="sweep", params={}, arrival_mid2_px=0, tape_qty=0, tape_notional_px=0,
+        instructions=Instructions(locate_reqd=True),
+    )  # fmt: skip
+    locates.apply_changed(ParentOrder(accepted), 600, NOW_NS)
+    text = "locates 1500 exceeded: ALFA has 600 in use, 1000 more asked for"
+    assert parent_reject(SHORT, limits=short_limits(1_500), locates=locates).text == text
+    locates.apply_changed(ParentOrder(accepted), -100, NOW_NS)
+    assert parent_reject(SHORT, limits=short_limits(1_500), locates=locates) is None
+    assert locates.used_qty("ACC", "ALFA", NOW_NS) == 500
+    assert locates.used_qty("ACC", "ALFA", NOW_NS + 24 * 3600 * 10**9) == 0
+
+
+def test_a_child_is_moved_only_to_a_price_and_at_a_pace_that_limits_allow():
+    child, rate = ChildOrder(CHILD), MessageRate()
+
+    def moved(px):
+        return check_reprice(child, px, INSTRUMENT, MID2_PX, LIMITS, rate, NOW_NS)
+
+    assert moved(101 * PX_SCALE) is None
+    assert moved(120 * PX_SCALE).limit == "price_collar_bps"
+    for _ in range(3):
+        rate.apply("LIT1", NOW_NS)
+    assert moved(101 * PX_SCALE).limit == "max_messages_per_second"

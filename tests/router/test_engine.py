@@ -77,13 +77,24 @@ LIMITS = RiskLimits(
 class Harness:
     """State, market and engine, driven as the node drives them."""
 
-    def __init__(self, limits: RiskLimits = LIMITS) -> None:
+    def __init__(
+        self,
+        limits: RiskLimits = LIMITS,
+        policy: ExecutionPolicy = ExecutionPolicy(),  # noqa: B008 - frozen
+        icebergs: tuple[str, ...] = (),
+        replaces: tuple[str, ...] = (),
+    ) -> None:
+        """`icebergs` and `replaces`: the venues that have them."""
         self.now_ns = 1_000 * SECOND_NS
+        venues = {
+            name: replace(terms, has_icebergs=name in icebergs, can_replace=name in replaces)
+            for name, terms in VENUES.items()
+        }
         self.state, self.market = State(), MarketView()
         schema = schema_hash(VENUES)
         model = PriorModel(FEATURES.index("fill_prior"), schema)
         instruments = {"ALFA": Instrument("ALFA")}
-        routing = Routing(instruments, VENUES, limits, ExecutionPolicy(), model, 1, lambda: 0)
+        routing = Routing(instruments, venues, limits, policy, model, 1, lambda: 0)
         self.engine = Engine(self.state, self.market, routing)
         self.facts: list[AnyFact] = []
         self.commit([EpochStarted(at_ns=self.now_ns, epoch="T", version="test")])

@@ -65,6 +65,8 @@ max_gross_exposure = 10_000_000_000
 max_messages_per_second = 1_000
 [risk.accounts.ACC]
 max_gross_exposure = 10_000_000_000
+short_sales = true
+locates = { ALFA = 500 }
 [policy]
 max_child_qty = 1_000_000
 min_child_qty = 1
