@@ -218,7 +218,8 @@ class Play:
         message = self._next(self._deadline())
         if message is None or message.msg_type != "A":
             raise Failed(f"expected its Logon(A), got {_shown(message)}")
-        resets = message.get(141) == "Y"
+        # FIX.4.0 has no ResetSeqNumFlag(141): whoever begins at 1 again expects the same of the other side.
+        resets = message.get(141) == "Y" or (self.config.begin_string == "FIX.4.0" and message.msg_seq_num == 1)
         self._begin(resets)
         self.heart_bt_int = int(message.get(108) or 0)
         if self.case.slow and not 0 < self.heart_bt_int <= LONGEST_WAITED_FOR:
@@ -233,7 +234,8 @@ class Play:
 
     def _logon_fields(self, resets: bool) -> str:
         version = f"|1137={self.config.default_appl_ver_id or 9}" if self.config.begin_string == FIXT else ""
-        return f"35=A|98=0|108={self.heart_bt_int}{'|141=Y' if resets else ''}{version}"
+        flag = "|141=Y" if resets and self.config.begin_string != "FIX.4.0" else ""
+        return f"35=A|98=0|108={self.heart_bt_int}{flag}{version}"
 
     def skip(self, what: str) -> None:
         if what.startswith("to "):

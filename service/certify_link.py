@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fix.session import SessionConfig
+from fix.tls import ConnectorTls, ListenerContext, ListenerTls, connector_context
 from service.certify import Link, Verdict, parse_cases, run
 
 STYLES = {"passed": "green", "failed": "red", "skipped": "yellow"}
@@ -30,7 +31,7 @@ class SocketLink:
             return self._socket.recv(1 << 16)
         except TimeoutError:
             return None
-        except ConnectionError:
+        except OSError:  # reset, or an end that TLS finds too sudden
             return b""
 
     def close(self) -> None:
@@ -42,21 +43,32 @@ class SystemClock:
     elapsed_s = staticmethod(time.monotonic)
 
 
-def connector(host: str, port: int, timeout_s: float) -> Callable[[], Link]:
-    return lambda: SocketLink(socket.create_connection((host, port), timeout_s))
+def connector(host: str, port: int, timeout_s: float, tls: ConnectorTls | None = None) -> Callable[[], Link]:
+    context = connector_context(tls) if tls is not None else None
+
+    def connect() -> Link:
+        connection = socket.create_connection((host, port), timeout_s)
+        if context is None or tls is None:
+            return SocketLink(connection)
+        return SocketLink(context.wrap_socket(connection, server_hostname=tls.server_name or host))
+
+    return connect
 
 
 def listener(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port))
 
 
-def acceptor(listener: socket.socket, timeout_s: float) -> Callable[[], Link]:
+def acceptor(listener: socket.socket, timeout_s: float, tls: ListenerTls | None = None) -> Callable[[], Link]:
     """The engine's next connection; TimeoutError if it doesn't come."""
+    context = ListenerContext(tls).context if tls is not None else None
 
     def accept() -> Link:
         listener.settimeout(timeout_s)
         try:
-            return SocketLink(listener.accept()[0])
+            connection = listener.accept()[0]
+            connection.settimeout(timeout_s)
+            return SocketLink(connection if context is None else context.wrap_socket(connection, server_side=True))
         except TimeoutError:
             raise TimeoutError(f"the engine did not connect within {timeout_s:g} s") from None
 

@@ -42,6 +42,11 @@ def add_commands(command: Callable[[str, object, str], argparse.ArgumentParser])
     certified.add_argument(
         "--connect-timeout", type=float, default=60.0, metavar="S", help="and a connection, with --listen"
     )
+    certified.add_argument("--tls", action="store_true", help="over TLS; the next four are for it")
+    certified.add_argument("--authorities", default="", metavar="PEM", help="who signs the engine's certificate")
+    certified.add_argument("--certificate", default="", metavar="PEM", help="ours; --listen needs one")
+    certified.add_argument("--key", default="", metavar="PEM", help="of our certificate, where it is not in its file")
+    certified.add_argument("--server-name", default="", metavar="NAME", help="in the engine's certificate; its host")
     certified.add_argument("--only", default="", metavar="TEXT", help="cases with this in their number or title")
 
     read = command("fixlog", fixlog, "a FIX log, or pasted text, with every field and value named")
@@ -80,6 +85,7 @@ def echo(args: argparse.Namespace) -> int:
 def certify(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from fix.tls import ConnectorTls, ListenerTls
     from service import certify_link
     from service.echo import session_config
 
@@ -88,15 +94,20 @@ def certify(args: argparse.Namespace) -> int:
         console.width = max(console.width, NARROWEST)
     role = "initiator" if args.connect else "acceptor"
     config = _session(session_config, args.session, role=role)
+    files = {"certificate": args.certificate, "key": args.key, "authorities": args.authorities}
     if args.connect:
         host, _, port = args.connect.rpartition(":")
         if not host or not port.isdecimal():
             raise CommandError(f"fairlead certify: expected HOST:PORT, got {args.connect!r}")
-        open_link = certify_link.connector(host, int(port), args.timeout)
+        tls = ConnectorTls(**files, server_name=args.server_name) if args.tls else None
+        open_link = certify_link.connector(host, int(port), args.timeout, tls)
         return certify_link.certify(config, open_link, args.timeout, args.only, console)
+    if args.tls and not args.certificate:
+        raise CommandError("fairlead certify: --listen with --tls needs a --certificate")
     with certify_link.listener(args.host, args.listen) as listener:
         print("waiting for the engine at {}:{}".format(*listener.getsockname()), file=sys.stderr, flush=True)
-        open_link = certify_link.acceptor(listener, args.connect_timeout)
+        own = ListenerTls(**files) if args.tls else None
+        open_link = certify_link.acceptor(listener, args.connect_timeout, own)
         return certify_link.certify(config, open_link, args.timeout, args.only, console)
 
 

@@ -2,20 +2,24 @@
 
 import asyncio
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from fix import tcp
+from fix.dictionary import BEGIN_STRINGS
 from fix.endpoint import Endpoint, Link, Output
 from fix.framing import Framer, frame
 from fix.message import parse
 from fix.session import Session, SessionConfig
 from fix.store import MemoryStore
+from fix.tls import ListenerTls
 from fix.validation import FULL
 from fix.values import NS_PER_S, write_timestamp
 from service.certify import Case, Verdict, parse_cases, run
@@ -38,7 +42,7 @@ def failures(verdicts: Iterator[Verdict]) -> dict[str, str]:
 
 
 @contextmanager
-def in_background(endpoint: Endpoint, connect_to: int = 0) -> Iterator[int]:
+def in_background(endpoint: Endpoint, connect_to: int = 0, tls: ListenerTls | None = None) -> Iterator[int]:
     """Serves from a thread of its own: the player's sockets block. Gives the port."""
     loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     ports: list[int] = []
@@ -46,8 +50,12 @@ def in_background(endpoint: Endpoint, connect_to: int = 0) -> Iterator[int]:
     async def serve() -> None:
         host = "127.0.0.1"
         connectors = {"peer": (host, connect_to)} if connect_to else {}
-        carrier = await tcp.serve(endpoint, {} if connect_to else {"peer": (host, 0)}, connectors)
+        listener_tls = {"peer": tls} if tls is not None else {}
+        listeners = {} if connect_to else {"peer": (host, 0)}
+        carrier = await tcp.serve(endpoint, listeners, connectors, listener_tls=listener_tls)
         ports.append(carrier.addresses["peer"][1] if not connect_to else 0)
+        if isinstance(endpoint, Initiator):
+            endpoint.again = lambda: stop.is_set() or loop.call_soon(carrier.connect, "peer", (host, connect_to))
         started.set()
         await stop.wait()
         await carrier.close()
@@ -73,7 +81,9 @@ def test_our_acceptor(begin_string: str) -> None:
 
 
 class Initiator:
-    """One session of ours that connects again and again."""
+    """One session of ours that connects again and again, at once."""
+
+    again: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(self, config: SessionConfig) -> None:
         self.session, self.link = Session(config, MemoryStore(), 0), 0
@@ -89,6 +99,7 @@ class Initiator:
 
     def disconnected(self, link: Link, now_ns: int) -> Output:
         self.session.disconnected(now_ns)
+        self.again()
         return Output()
 
     def timer(self, now_ns: int) -> Output:
@@ -106,17 +117,37 @@ class Initiator:
         return Output(writes, [self.link] if "Disconnect" in events else [])
 
 
-@pytest.mark.parametrize("reset_on_logon", [True, False])
-def test_our_initiator(reset_on_logon: bool) -> None:
-    """Few cases: after each of them it waits some seconds longer before it connects again."""
-    config = session_config("FIX.4.4:ENGINE:TESTER", role="initiator", reset_on_logon=reset_on_logon, heart_bt_int=30)
-    cases = [case for case in QUICK if case.number in ("2a", "2b", "2k")]
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        in_background(Initiator(config), listener.getsockname()[1]),
-    ):
-        tester = session_config("FIX.4.4:TESTER:ENGINE")
-        assert failures(run(iter(cases), tester, acceptor(listener, 10), SystemClock(), 1.0)) == {}
+def certified(config: SessionConfig, cases: Iterable[Case], timeout_s: float = 1.0) -> dict[str, str]:
+    """What our initiator fails when the player listens."""
+    tester = SessionConfig(
+        begin_string=config.begin_string,
+        sender_comp_id="TESTER",
+        target_comp_id="ENGINE",
+        role="acceptor",
+        default_appl_ver_id=config.default_appl_ver_id,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with in_background(Initiator(config), port):
+            return failures(run(iter(cases), tester, acceptor(listener, 10), SystemClock(), timeout_s))
+
+
+@pytest.mark.parametrize("begin_string", BEGIN_STRINGS)
+def test_our_initiator(begin_string: str) -> None:
+    config = session_config(
+        f"{begin_string}:ENGINE:TESTER", role="initiator", reset_on_logon=True, heart_bt_int=30, validation=FULL
+    )
+    assert certified(config, QUICK) == {}
+
+
+def test_our_initiator_whose_numbers_go_on() -> None:
+    config = session_config("FIX.4.4:ENGINE:TESTER", role="initiator", heart_bt_int=30)
+    assert certified(config, [case for case in QUICK if case.number in ("2a", "2b", "2k")]) == {}
+
+
+def test_an_initiator_with_short_heartbeats_is_waited_for() -> None:
+    config = session_config("FIX.4.4:ENGINE:TESTER", role="initiator", reset_on_logon=True, heart_bt_int=1)
+    assert certified(config, [case for case in CASES if case.slow]) == {}
 
 
 def test_heartbeat_cases_are_skipped_where_they_would_take_minutes() -> None:
@@ -229,6 +260,23 @@ def test_a_line_that_is_none(line: str) -> None:
 def test_what_the_text_says_of_a_case() -> None:
     text = "# heading\n== 9z Some title\nroles initiator\nfrom FIX.4.3\nslow\n# why\nlogon\n<end\n"
     assert list(parse_cases(text)) == [Case("9z", "Some title", ("logon", "<end"), ("initiator",), True, "FIX.4.3")]
+
+
+def test_over_tls(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    new_key = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    name = ("-subj", "/CN=fix.example", "-addext", "subjectAltName=DNS:fix.example")
+    pem = tmp_path / "fix.pem"
+    subprocess.run(["openssl", "req", *new_key, *name, "-keyout", pem, "-out", tmp_path / "own"], check=True)
+    pem.write_text(pem.read_text() + (tmp_path / "own").read_text())
+    echo = Echo([session_config("FIX.4.4:ECHO:TESTER")], 0, lambda event, text: None)
+    with in_background(echo, tls=ListenerTls(certificate=str(pem))) as port:
+        words = ["certify", "--session", "FIX.4.4:TESTER:ECHO", "--connect", f"127.0.0.1:{port}", "--timeout", "1"]
+        words += ["--only", "2a", "--tls"]
+        assert main([*words, "--authorities", str(pem), "--server-name", "fix.example"]) == 0
+        assert "1 passed, 0 failed" in capfd.readouterr().out
+        assert main([*words, "--authorities", str(pem), "--server-name", "other.example"]) == 2
+        assert "certificate is not valid for 'other.example'" in capfd.readouterr().err
+    assert main(["certify", "--session", "FIX.4.4:A:B", "--listen", "0", "--tls"]) == 2
 
 
 def test_from_the_command_line(capfd: pytest.CaptureFixture[str]) -> None:
