@@ -6,7 +6,7 @@ same object runs on the virtual network of `simulators.world` and on sockets (`s
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -42,6 +42,7 @@ class PlannedOrder(msgspec.Struct, frozen=True):
     tick_px: int
     strategy: str
     params: dict[str, int]
+    fields: dict[str, str] = {}  # tag -> value: what else the message says, or says instead
 
 
 class PlannedCancel(msgspec.Struct, frozen=True):
@@ -101,11 +102,18 @@ class Ems:
         limit_px: int = 0,
         strategy: str = "",
         params: dict[str, int] | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> EmsOrder:
-        """Queues a NewOrderSingle(D): a limit order with `limit_px`, a market order without. Good for the day."""
+        """Queues a NewOrderSingle(D): a limit order with `limit_px`, a market order without. Good for the day.
+
+        `fields` (tag -> value) go beside the others, or instead of the one with their tag.
+        """
         order = EmsOrder([cl_ord_id], account, symbol, side, order_qty, limit_px, strategy, sent_ns=0)
         body: Body = [(11, cl_ord_id), (1, account or None), (21, 1), *self._order_fields(order, order_qty, limit_px)]
         body += self._strategy_fields(strategy, params or {})
+        if fields:
+            own = {int(tag): value for tag, value in fields.items()}
+            body = [pair for pair in body if pair[0] not in own] + list(own.items())
         self.books.place(order)
         self._queue.append(("D", cl_ord_id, body))
         return order
@@ -205,6 +213,7 @@ class Ems:
                 limit_px=self._limit_px(step.symbol, step.side, step.limit_ticks, step.tick_px),
                 strategy=step.strategy,
                 params=step.params,
+                fields=step.fields,
             )
             return
         order = self.orders[step.cl_ord_id]

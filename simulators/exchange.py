@@ -7,10 +7,11 @@ virtual time as over sockets. A report is built when it happens: if the client i
 the next logon.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from domain.fields import ExecType
 from domain.market import MarketUpdate
 from fix.endpoint import Link, Output
 from fix.errors import BusinessRejectReason
@@ -18,6 +19,7 @@ from fix.lobby import Admitted, Lobby
 from fix.market_messages import MarketDataRequest
 from fix.message import Message
 from fix.messages import (
+    ExecutionReport,
     FieldError,
     Typed,
     UnsupportedMessageType,
@@ -25,9 +27,11 @@ from fix.messages import (
 )
 from fix.session import Disconnect, Received, Session, SessionConfig, SessionDirectory
 from fix.store import Store
-from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE, Subscription, refusal
+from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE, Subscription, crossed, refusal
+from simulators.faults import Faults
 from simulators.floor import TAKEN, Floor, MarketMachine
 from simulators.ledger import LedgerEntry
+from simulators.scenario import Fault
 
 _NEVER = 1 << 62
 
@@ -40,6 +44,8 @@ class _Channel:
     session: Session
     link: Link | None = None
     subscriptions: dict[str, Subscription] = field(default_factory=dict)  # by MDReqID(262)
+    down_until_ns: int = 0  # a fault keeps clients away until then
+    last_due_ns: int = 0  # of what is on its way out, where reports may be late
 
 
 @dataclass(slots=True, eq=False)
@@ -62,13 +68,17 @@ class Exchange:
         now_ns: int,
     ) -> None:
         self.market = market
-        self.floor = Floor(market, f"{now_ns // 1_000_000:x}", self._report, self._show)
+        self.floor = Floor(market, f"{now_ns // 1_000_000:x}", self.report, self._show)
         self._venues: dict[str, _Venue] = {}
         self._channels: dict[str, _Channel] = {}  # by session name
         self._by_link: dict[Link, _Channel] = {}
         self._touched: dict[str, _Channel] = {}
         self._closes: list[Link] = []
-        self._inbound: list[tuple[int, int, _Channel, Message, Typed]] = []  # heaps by due time, then as they came
+        self._faults: Faults | None = None
+        self._frozen: dict[str, int] = {}  # venue -> until when its market data stands still
+        self._last_fill: dict[str, ExecutionReport] = {}  # venue -> the last report of one
+        # Heaps by due time, then as they came; a message that was held back before comes without its raw form.
+        self._inbound: list[tuple[int, int, _Channel, Message | None, Typed]] = []
         self._outbound: list[tuple[int, int, _Channel, Typed, Subscription | None]] = []
         self._pushed = 0
         for venue in market.config.venues:
@@ -94,6 +104,60 @@ class Exchange:
         """Whether any session is."""
         return bool(self._by_link)
 
+    # --- what may go wrong ---
+
+    def inject(self, faults: Sequence[Fault], seed: int, start_ns: int) -> None:
+        """The faults of a scenario, whose times count from `start_ns`."""
+        self._faults = Faults(faults, seed, start_ns, self)
+
+    def handle_later(self, venue: str, message: Typed, at_ns: int) -> None:
+        self._pushed += 1
+        heappush(self._inbound, (at_ns, self._pushed, self._venues[venue].orders, None, message))
+
+    def repeat_last_report(self, venue: str, at_ns: int) -> None:
+        """The last fill is told once more, word for word."""
+        if venue in self._last_fill:
+            self.report(venue, at_ns, self._last_fill[venue])
+
+    def close(self, venue: str, session: str, until_ns: int) -> None:
+        """Ends connections without a word; who comes back before `until_ns` is not let in."""
+        for channel in self._sessions(venue, session):
+            channel.down_until_ns = until_ns
+            if channel.link is not None:
+                self._closes.append(channel.link)
+
+    def skip_numbers(self, venue: str, session: str, count: int) -> None:
+        """The next message comes with a MsgSeqNum(34) that is `count` too high."""
+        for channel in self._sessions(venue, session):
+            channel.session.store.next_out += count
+
+    def reset_numbers(self, venue: str, session: str, count: int, now_ns: int) -> None:
+        """SequenceReset(4) in reset mode: the peer is to go on `count` numbers higher, whatever it has missed."""
+        for channel in self._sessions(venue, session):
+            if channel.session.is_logged_on:
+                number = channel.session.store.next_out + count
+                channel.session.out.admin("4", f"123=N\x0136={number}\x01", now_ns)
+                channel.session.store.next_out = number
+                self._touched[channel.session.name] = channel
+
+    def freeze(self, venue: str, until_ns: int) -> None:
+        """Nobody is told any more what the venue shows; a book shown after that time ends it."""
+        self._frozen[venue] = until_ns
+
+    def show_book(self, venue: str, symbol: str, crossed_ticks: int, at_ns: int) -> None:
+        """The whole book anew to every subscriber; with `crossed_ticks` the bid so far above the offer."""
+        channel = self._venues[venue].data
+        tick_px = self.floor.tick_px(symbol)
+        for subscription in channel.subscriptions.values():
+            for update in self.market.snapshot(venue, symbol) if symbol in subscription.symbols else ():
+                message = subscription.snapshot(crossed(update, crossed_ticks * tick_px) if crossed_ticks else update)
+                if message is not None:
+                    self._later(channel, at_ns, message, subscription)
+
+    def _sessions(self, venue: str, session: str) -> list[_Channel]:
+        both = self._venues[venue]
+        return {"orders": [both.orders], "data": [both.data]}.get(session, [both.orders, both.data])
+
     # --- the endpoint ---
 
     def connected(self, link: Link, port: str, now_ns: int) -> Output:
@@ -106,10 +170,13 @@ class Exchange:
         if link in self._lobby:
             admitted = self._lobby.receive(link, data, now_ns)
             if isinstance(admitted, Admitted):
-                channel = self._by_link[link] = self._channels[admitted.session.name]
-                channel.link = link
-                channel.session.connected(now_ns)
-                data = admitted.data
+                channel = self._channels[admitted.session.name]
+                if now_ns < channel.down_until_ns:
+                    self._closes.append(link)
+                else:
+                    self._by_link[link], channel.link = channel, link
+                    channel.session.connected(now_ns)
+                    data = admitted.data
             elif admitted is not None:
                 self._closes.append(link)
         if connected := self._by_link.get(link):
@@ -144,6 +211,8 @@ class Exchange:
 
     def next_timer_ns(self) -> int | None:
         due_ns = min(self.market.next_event_ns(), self._session_timer_ns)
+        if self._faults is not None:
+            due_ns = min(due_ns, self._faults.next_ns)
         if self._inbound and self._inbound[0][0] < due_ns:
             due_ns = self._inbound[0][0]
         if self._outbound and self._outbound[0][0] < due_ns:
@@ -204,7 +273,8 @@ class Exchange:
         due_ns = now_ns + self._venues[channel.venue].latency_ns
         heappush(self._inbound, (due_ns, self._pushed, channel, message, typed))
 
-    def _unsupported(self, channel: _Channel, message: Message, text: str, now_ns: int) -> None:
+    def _unsupported(self, channel: _Channel, message: Message | None, text: str, now_ns: int) -> None:
+        assert message is not None  # what a fault holds back is an order or a request for one
         channel.session.business_reject(message, BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, text, now_ns)
         self._touched[channel.session.name] = channel
 
@@ -215,6 +285,8 @@ class Exchange:
         while self._inbound and self._inbound[0][0] <= now_ns:
             due_ns, _, channel, message, typed = heappop(self._inbound)
             self._handle(channel, message, typed, due_ns)
+        if self._faults is not None:
+            self._faults.run(now_ns)
         self.floor.advance(now_ns)
         while self._outbound and self._outbound[0][0] <= now_ns:
             _, _, channel, typed, subscription = heappop(self._outbound)
@@ -223,8 +295,10 @@ class Exchange:
                 self._touched[channel.session.name] = channel
         return self._output()
 
-    def _handle(self, channel: _Channel, message: Message, typed: Typed, at_ns: int) -> None:
+    def _handle(self, channel: _Channel, message: Message | None, typed: Typed, at_ns: int) -> None:
         venue = self._venues[channel.venue]
+        if message is not None and self._faults is not None and self._faults.intercept(channel.venue, typed, at_ns):
+            return
         if channel is venue.data and isinstance(typed, MarketDataRequest):
             self._subscribe(venue, typed, at_ns)
         elif channel is venue.data:
@@ -251,17 +325,25 @@ class Exchange:
             channel.subscriptions[request.md_req_id] = subscription
 
     def _show(self, venue: str, at_ns: int, updates: list[MarketUpdate]) -> None:
+        if at_ns < self._frozen.get(venue, 0):
+            return
         channel = self._venues[venue].data
         for subscription in channel.subscriptions.values():
             for message in subscription.changes(updates):
                 self._later(channel, at_ns, message, subscription)
 
-    def _report(self, venue: str, at_ns: int, message: Typed) -> None:
+    def report(self, venue: str, at_ns: int, message: Typed) -> None:
+        """Tells the client of a venue something."""
+        if isinstance(message, ExecutionReport) and message.exec_type is ExecType.TRADE:
+            self._last_fill[venue] = message
         self._later(self._venues[venue].orders, at_ns, message)
 
     def _later(self, channel: _Channel, at_ns: int, typed: Typed, subscription: Subscription | None = None) -> None:
         self._pushed += 1
         due_ns = at_ns + self._venues[channel.venue].latency_ns
+        if self._faults is not None and subscription is None:  # what is late makes all that follows it late
+            due_ns += self._faults.delay_ns(channel.venue, at_ns)
+            channel.last_due_ns = due_ns = max(due_ns, channel.last_due_ns)
         heappush(self._outbound, (due_ns, self._pushed, channel, typed, subscription))
 
     def _output(self) -> Output:

@@ -6,6 +6,8 @@ that happens at one instant goes into one message, so that nobody sees half of a
 
 from collections.abc import Iterable
 
+import msgspec
+
 from domain.fields import Side
 from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
 from fix.market_messages import (
@@ -87,6 +89,16 @@ class Subscription:
             symbol=update.symbol,
             md_update_action=action,
         )
+
+
+def crossed(update: MarketUpdate, by_px: int) -> MarketUpdate:
+    """What a venue showed, with its best bid moved `by_px` above its best offer."""
+    replace = msgspec.structs.replace
+    if isinstance(update, DealerQuoted) and update.ask_px:
+        return replace(update, bid_px=update.ask_px + by_px)
+    if isinstance(update, BookSnapshot) and update.bids and update.asks:
+        return replace(update, bids=((update.asks[0][0] + by_px, update.bids[0][1]), *update.bids[1:]))
+    return update
 
 
 def refusal(

@@ -15,6 +15,7 @@ from domain.fields import (
     OrdRejReason,
     OrdStatus,
     OrdType,
+    Side,
     TimeInForce,
     VenueKind,
 )
@@ -91,7 +92,7 @@ class OrderDesk:
 
     def __init__(self, venue: str, kind: VenueKind, symbols: frozenset[str], prefix: str) -> None:
         self.venue = venue
-        self._kind = kind
+        self.kind = kind
         self._symbols = symbols
         self._prefix = prefix
         self._issued = 0
@@ -108,6 +109,29 @@ class OrderDesk:
     def order(self, order_id: str) -> Order:
         """By the venue's own id, which must be one of its."""
         return self._by_order_id[order_id].order
+
+    def order_of(self, cl_ord_id: str) -> Order | None:
+        record = self._records.get(cl_ord_id)
+        return record.order if record is not None else None
+
+    def stray_fill(self, symbol: str, qty: int, now_ns: int) -> ExecutionReport:
+        """A report of a fill of an order that nobody sent; it is in no ledger."""
+        return ExecutionReport(
+            order_id=self.next_id(),
+            exec_id=self.next_id(),
+            exec_type=ExecType.TRADE,
+            ord_status=OrdStatus.FILLED,
+            cl_ord_id=f"STRAY-{self._issued}",
+            symbol=symbol or min(self._symbols),
+            side=Side.BUY,
+            order_qty=qty,
+            leaves_qty=0,
+            cum_qty=qty,
+            avg_px="1",
+            last_qty=qty,
+            last_px=1_0000,
+            transact_time_ns=now_ns,
+        )
 
     def reject(self, message: NewOrderSingle, reason: OrdRejReason, text: str, now_ns: int) -> ExecutionReport:
         """The report that turns an order down for a reason that the message doesn't give."""
@@ -344,14 +368,14 @@ class OrderDesk:
             return OrdRejReason.DUPLICATE_ORDER, f"ClOrdID(11) {message.cl_ord_id!r} was used before"
         if message.symbol not in self._symbols:
             return OrdRejReason.UNKNOWN_SYMBOL, f"symbol {message.symbol!r} is not traded here"
-        if (message.ord_type, message.time_in_force) not in _TAKES[self._kind]:
-            text = f"{message.ord_type.name} {message.time_in_force.name} is no order for a {self._kind.value} venue"
+        if (message.ord_type, message.time_in_force) not in _TAKES[self.kind]:
+            text = f"{message.ord_type.name} {message.time_in_force.name} is no order for a {self.kind.value} venue"
             return OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, text
         if message.order_qty <= 0:
             return OrdRejReason.INCORRECT_QUANTITY, f"quantity {message.order_qty} is not positive"
         if message.ord_type is OrdType.LIMIT and not message.price:
             return OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, "a limit order without a price"
-        if self._kind is VenueKind.DARK and ExecInst.MID_PRICE_PEG.value not in message.exec_inst.split():
+        if self.kind is VenueKind.DARK and ExecInst.MID_PRICE_PEG.value not in message.exec_inst.split():
             return OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, "only midpoint pegs, ExecInst(18) M"
         return None
 

@@ -8,7 +8,7 @@ correct executions, reduce and cancel orders unasked, fill an order that has end
 from collections.abc import Callable
 from typing import Protocol
 
-from domain.fields import LastLiquidityInd, OrdRejReason, TradingStatus
+from domain.fields import LastLiquidityInd, OrdRejReason, TradingStatus, VenueKind
 from domain.market import MarketUpdate
 from fix.market_messages import (
     SecurityStatus,
@@ -25,6 +25,7 @@ from fix.messages import (
     OrderStatusRequest,
     Typed,
 )
+from simulators.book import Reference
 from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE
 from simulators.exchange_orders import Execution, OrderDesk
 from simulators.ledger import LedgerEntry
@@ -62,6 +63,7 @@ class MarketMachine(Protocol):
     """A simulated market, or the replay of a real one."""
 
     config: MarketConfig
+    references: dict[str, Reference]
 
     def next_event_ns(self) -> int: ...
 
@@ -103,6 +105,7 @@ class Floor:
             venue.name: OrderDesk(venue.name, venue.kind, self.symbols, f"{venue.name}.{prefix}.")
             for venue in market.config.venues
         }
+        self._ticks = {symbol.symbol: symbol.tick_px for symbol in market.config.symbols}
         self._report = report
         self._show = show
         self._status_requests: dict[str, dict[str, str]] = {name: {} for name in self.desks}  # symbol -> request
@@ -175,8 +178,18 @@ class Floor:
         reports, entry = self.desks[venue].correct(execution, qty, px, text, at_ns)
         self._enter(venue, reports, entry, at_ns)
 
+    def tick_px(self, symbol: str) -> int:
+        return self._ticks[symbol]
+
+    def mid_px(self, symbol: str) -> int:
+        """On the tick; 0 without a market."""
+        mid2_px, tick_px = self.market.references[symbol].mid2_px, self._ticks[symbol]
+        return mid2_px // 2 // tick_px * tick_px
+
     def cancel(self, venue: str, order: Order, at_ns: int) -> None:
-        self._route(self.market.cancel(venue, order.order_id, at_ns))
+        """Nothing happens to an order that does not rest, or that a dealer holds."""
+        if order in self.open_orders(venue) and self.desks[venue].kind is not VenueKind.DEALER:
+            self._route(self.market.cancel(venue, order.order_id, at_ns))
 
     def reduce(self, venue: str, order: Order, qty: int, text: str, at_ns: int) -> None:
         self._route(self.market.reduce(venue, order.order_id, qty, text, at_ns))
