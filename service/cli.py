@@ -18,6 +18,7 @@ from service.command import NARROWEST, CommandError, existing
 
 if TYPE_CHECKING:
     from service.config import ServiceConfig
+    from simulators.scenario import Fault
 
 SESSION_VERBS = ("list", "disconnect", "connect", "enable", "disable", "reset", "set")
 
@@ -62,11 +63,41 @@ def simulate(args: argparse.Namespace) -> int:
     from simulators.config import SimulatorsConfig
 
     loaded = toml.load(SimulatorsConfig, args.config)
+    faults: tuple[Fault, ...] = ()
+    if args.scenario:
+        from service import qa
+
+        faults = qa.load(args.scenario).faults
+        if strangers := {fault.venue for fault in faults if fault.venue} - set(loaded.venues):
+            raise CommandError(f"{args.scenario}: {args.config} has no venue {min(strangers)!r}")
     if args.check_config:
         print("ok")
         return 0
     logs.configure("info", "")
-    return serve.run(loaded)
+    return serve.run(loaded, faults)
+
+
+def qa(args: argparse.Namespace) -> int:
+    """0 if every scenario came out as it says."""
+    from rich.console import Console
+
+    from service import qa as player
+    from service import qa_report
+
+    paths = player.find(args.place or [player.BUNDLED])
+    if not paths:
+        raise CommandError(f"fairlead qa: no .toml file in {', '.join(map(str, args.place))}")
+    scenarios = [(path.stem, player.load(path)) for path in paths]
+    outcomes = [player.play(name, scenario) for name, scenario in scenarios]
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
+    console.print(qa_report.table(outcomes))
+    failed = sum(1 for outcome in outcomes if outcome.failures)
+    console.print(f"{len(outcomes)} scenarios, {failed} failed")
+    if args.junit:
+        qa_report.write(outcomes, args.junit)
+    return 1 if failed else 0
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -251,6 +282,14 @@ def _parser() -> argparse.ArgumentParser:
         serving = command(name, function, text)
         serving.add_argument("--config", type=existing, required=True, metavar="FILE", help=f"see deploy/ ({name})")
         serving.add_argument("--check-config", action="store_true", help="only say what is wrong with the file, or ok")
+        if name == "simulate":
+            text = "what goes wrong at the venues; its times count from the start, its orders are for fairlead qa"
+            serving.add_argument("--scenario", type=existing, metavar="FILE", help=text)
+
+    played = command("qa", qa, "play scenario files in virtual time through the real node, venues and an EMS")
+    text = "directory of scenario files, or a file; the bundled ones if none is given"
+    played.add_argument("place", type=existing, nargs="*", metavar="PATH", help=text)
+    played.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
 
     cli_fix.add_commands(command)
 

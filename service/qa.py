@@ -4,6 +4,7 @@ A scenario passes if what it expects came true and, always, if the books of all 
 complain of and nothing is left open. The daemon's config is the example in `deploy/`, with what the scenario changes.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,8 +65,10 @@ def play(name: str, scenario: Scenario) -> Outcome:
         trial = Trial(scenario)
     except (ValueError, msgspec.ValidationError) as error:
         return Outcome(name, scenario.title, [f"can't be played: {error}"])
+    begun = time.perf_counter()
     trial.run_through()
     outcome = Outcome(name, scenario.title, list(trial.failures()))
+    outcome.real_s = time.perf_counter() - begun
     outcome.virtual_s = (trial.world.now_ns - START_NS) / SECOND_NS
     return outcome
 
@@ -295,9 +298,11 @@ def _ns(at_s: float) -> int:
 def _daemon(scenario: Scenario) -> ServiceConfig:
     config = daemon_config()
     venues = tuple(venue for venue in config.venues if venue.name in scenario.venues)
-    changes: dict[str, Any] = {"venues": tuple(
-        _changed(venue, scenario.daemon.get("venues", {}).get(venue.name, {})) for venue in venues
-    )}  # fmt: skip
+    changed_venues = scenario.daemon.get("venues", {})
+    changes: dict[str, Any] = {
+        "venues": tuple(_changed(venue, changed_venues.get(venue.name, {})) for venue in venues),
+        "instruments": tuple(item for item in config.instruments if item.symbol in scenario.symbols),
+    }
     for table, values in scenario.daemon.items():
         if table != "venues":
             changes[table] = _changed(getattr(config, table), values)

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from simulators.config import SimulatorsConfig
 from simulators.exchange import Exchange
 from simulators.ledger import to_lines
 from simulators.market import Market
+from simulators.scenario import Fault
 from simulators.tape import TapeMarket
 from simulators.tape_files import open_tape
 
@@ -98,10 +99,16 @@ def _market(config: SimulatorsConfig, now_ns: int) -> Market:
 
 
 async def serve(
-    config: SimulatorsConfig, stop: asyncio.Event, ready: Callable[[dict[str, tuple[str, int]]], None]
+    config: SimulatorsConfig,
+    stop: asyncio.Event,
+    ready: Callable[[dict[str, tuple[str, int]]], None],
+    faults: Sequence[Fault] = (),
 ) -> None:
     """Serves until `stop` is set, then logs out; `ready` gets the address of each venue once all of them listen."""
-    endpoint = open_exchange(config, time.time_ns())
+    now_ns = time.time_ns()
+    endpoint = open_exchange(config, now_ns)
+    if faults:
+        endpoint.exchange.inject(faults, config.seed, now_ns)
     try:
         server = await tcp.serve(endpoint, config.listeners(), {})
         ready(server.addresses)
@@ -116,7 +123,7 @@ async def serve(
         endpoint.close()
 
 
-def run(config: SimulatorsConfig) -> int:
+def run(config: SimulatorsConfig, faults: Sequence[Fault] = ()) -> int:
     """Serves until SIGTERM or SIGINT; the exit status: 1 if it could not start or go on."""
     failures: list[str] = []
 
@@ -131,7 +138,7 @@ def run(config: SimulatorsConfig) -> int:
         loop.set_exception_handler(fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await serve(config, stop, _ready)
+        await serve(config, stop, _ready, faults)
 
     try:
         uvloop.run(main())

@@ -53,6 +53,8 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
         "the simulated venues as a process",
     ),
     "simulators/tape_files.py": ({"pathlib", "files"}, "reads tapes"),
+    "service/qa.py": ({"pathlib", "time"}, "names scenario files; how long each took"),
+    "service/qa_report.py": ({"pathlib", "files"}, "writes JUnit XML"),
     "service/archive.py": ({"pathlib"}, "names the archive and the journal; DuckDB reads the archive"),
     "service/certify_link.py": (
         {"importlib", "socket", "time", "files"},
