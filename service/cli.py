@@ -266,11 +266,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _place(text: str) -> Path:
-    path = Path(text)
-    return path if path.is_dir() else existing(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -293,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
 
     played = command("qa", qa, "play scenario files in virtual time through the real node, venues and an EMS")
     text = "directory of scenario files, or a file; the bundled ones if none is given"
-    played.add_argument("place", type=_place, nargs="*", metavar="PATH", help=text)
+    played.add_argument("place", type=existing, nargs="*", metavar="PATH", help=text)
     played.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
 
     cli_fix.add_commands(command)

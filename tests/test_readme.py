@@ -80,6 +80,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory as README's reader has it: deploy/, journals with the orders that he asks for, a tape."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    (tmp_path / "simulators").symlink_to(ROOT / "simulators")
     for directory, cl_ord_id in (("var/fairlead", "A-2"), ("var/demo/fairlead", "EMS1-11")):
         journal = Journal.open(tmp_path / directory / "journal")
         for fact in STORY:
