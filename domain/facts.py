@@ -281,6 +281,10 @@ class ChildFilled(Fact, frozen=True):
     last_px: int
     liquidity: LastLiquidityInd
     mid2_px: int = 0
+    cum_qty: int = 0  # CumQty(14) of the report, 0: not said
+    # No report of it ever came: it is the difference between what we counted and the venue's answer to a status
+    # request, and `exec_id` is ours.
+    taken_over: bool = False
 
 
 class MarkoutMeasured(Fact, frozen=True):
@@ -381,6 +385,14 @@ class ChildStatus(Fact, frozen=True):
     child_id: str
     ord_status: OrdStatus
     cum_qty: int
+    notional_px: int = 0  # CumQty(14) times AvgPx(6), 0: not said
+
+
+class ChildDisputed(Fact, frozen=True):
+    """The venue's CumQty(14) is not what we counted from its fills: the child is held, and the venue asked again."""
+
+    child_id: str
+    cum_qty: int  # as the venue says
 
 
 class ChildRiskRejected(Fact, frozen=True):
@@ -578,6 +590,7 @@ AnyFact = (
     | ChildCancelRejected
     | ChildUncertain
     | ChildStatus
+    | ChildDisputed
     | ChildRiskRejected
     | TimerFired
     | VenueUnsure

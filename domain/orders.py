@@ -13,6 +13,7 @@ from domain.facts import (
     ChildCanceled,
     ChildCancelRejected,
     ChildCancelRequested,
+    ChildDisputed,
     ChildExpired,
     ChildFilled,
     ChildRejected,
@@ -78,6 +79,8 @@ class ChildOrder:
         "cancel_reason",
         "cl_ord_id",
         "cum_qty",
+        "disputed_ns",
+        "disputed_qty",
         "first_fill_ns",
         "notional_px",
         "ord_status",
@@ -86,6 +89,7 @@ class ChildOrder:
         "pending_replace",
         "px",
         "submitted",
+        "taken_over_qty",
         "uncertain",
         "venue_order_id",
     )
@@ -104,6 +108,9 @@ class ChildOrder:
         self.cancel_reason = ""
         self.pending_replace: ChildReplaceRequested | None = None
         self.uncertain = False  # the venue can't be asked just now
+        self.disputed_qty = -1  # CumQty(14) that the venue said last where it was not ours, and since when
+        self.disputed_ns = 0
+        self.taken_over_qty = 0  # of `cum_qty`, shares that no report was ever heard of
 
     @property
     def child_id(self) -> str:
@@ -127,6 +134,10 @@ class ChildOrder:
             self.cum_qty += fact.last_qty
             self.notional_px += fact.last_qty * fact.last_px
             self.first_fill_ns = self.first_fill_ns or fact.at_ns
+            self.taken_over_qty += fact.last_qty if fact.taken_over else 0
+        elif isinstance(fact, ChildDisputed):
+            self.disputed_qty, self.disputed_ns = fact.cum_qty, fact.at_ns
+            return True
         elif isinstance(fact, ChildUncertain):
             self.uncertain = self.is_open
             return True

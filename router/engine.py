@@ -46,6 +46,7 @@ from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
 from risk.checks import check_parent, check_replace
 from router import instructed, strategies
 from router.routing import Routing
+from router.settlement import answered, is_counted
 from router.state import State
 from router.upkeep import Keep, Upkeep
 from router.working import RETRY_NS, Working, request_rejected
@@ -251,6 +252,9 @@ class Engine:
                     return
                 if (venue, report.exec_id) in state.executions:
                     return  # told twice: a resend, counted the first time
+                if is_counted(child, report):
+                    yield _disputed(report, venue, "told late: counted before as the venue's status had it", now_ns)
+                    return
                 yield msgspec.structs.replace(report, mid2_px=self.market.symbol(child.submitted.symbol).mid2_px)
                 if child.cum_qty > child.order_qty:
                     text = f"overfill: {child.cum_qty} of {child.order_qty} sent"
@@ -273,26 +277,8 @@ class Engine:
                 yield from self.working.settle(parent, now_ns)
 
     def _settle_status(self, child: ChildOrder, status: ChildStatus, now_ns: int) -> Iterator[AnyFact]:
-        """A venue's answer after a reconnect. Fills come by resend before it, so a difference now is a dispute."""
-        if status.cum_qty != child.cum_qty:
-            text = f"venue says CumQty {status.cum_qty}, counted {child.cum_qty}: held until it is settled"
-            yield _disputed(status, child.submitted.venue, text, now_ns)
-            return
-        yield status
-        child_id = child.child_id
-        if not child.is_open:
-            return
-        if status.ord_status in (OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY):
-            yield ChildCanceled(at_ns=now_ns, child_id=child_id, text=f"status: {status.ord_status.name.lower()}")
-        elif status.ord_status is OrdStatus.REJECTED:
-            text = "status: the venue does not know the order"
-            if child.ord_status is OrdStatus.PENDING_NEW:
-                yield ChildRejected(at_ns=now_ns, child_id=child_id, reason=OrdRejReason.UNKNOWN_ORDER, text=text)
-            else:
-                yield ChildCanceled(at_ns=now_ns, child_id=child_id, text=text)
-        else:
-            if child.ord_status is OrdStatus.PENDING_NEW:
-                yield ChildAcknowledged(at_ns=now_ns, child_id=child_id, venue_order_id=child.venue_order_id)
+        yield from answered(child, status, self.market.symbol(child.submitted.symbol).mid2_px, now_ns)
+        if child.is_open and not child.uncertain:
             # Its horizon passed, or a cancel was lost, while nobody could be asked: it does not rest any longer.
             yield self.working.cancel_request(child, child.cancel_reason or "reconnect", now_ns)
 

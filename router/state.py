@@ -12,6 +12,7 @@ from domain.facts import (
     ChildCanceled,
     ChildCancelRejected,
     ChildCancelRequested,
+    ChildDisputed,
     ChildExpired,
     ChildFilled,
     ChildRejected,
@@ -125,6 +126,7 @@ class State:
             ChildReplaced: self._child_resized,
             ChildUncertain: self._child_changed,
             ChildStatus: self._child_changed,
+            ChildDisputed: self._child_changed,
             ChildFilled: self._child_filled,
             MarkoutMeasured: self._markout_measured,
             ChildCanceled: self._child_ended,
@@ -224,7 +226,9 @@ class State:
         self.rate.apply(fact.venue, fact.at_ns)
         self.statistics.apply_submitted(fact)
 
-    def _child_changed(self, fact: ChildAcknowledged | ChildCancelRejected | ChildUncertain | ChildStatus) -> None:
+    def _child_changed(
+        self, fact: ChildAcknowledged | ChildCancelRejected | ChildUncertain | ChildStatus | ChildDisputed
+    ) -> None:
         self.children[fact.child_id].apply(fact)
 
     def _child_cancel_requested(self, fact: ChildCancelRequested) -> None:

@@ -3,6 +3,9 @@
 Three witnesses that share no code: the EMS recomputes its orders from the fills that it was told, the journal has the
 facts that the router acted on, and a venue's ledger has what its market executed. Nothing is netted: a share too many
 here does not make up for one too few there. A bust or correction changes the execution that it names, on either side.
+
+One exception: where a venue never reported some executions and the router took its word for their sum, that child is
+compared as a whole: the shares exactly, the money to what rounding one price can hide.
 """
 
 from collections import Counter
@@ -105,6 +108,8 @@ def compare_venues(
         told.add(key)
         first = (entry.venue, entry.exec_ref_id or entry.exec_id)
         theirs[first] = (entry.cl_ord_id, entry.symbol, entry.side, entry.qty, entry.px)
+    for child_id in {fill.child_id for fill in fills if isinstance(fill, ChildFilled) and fill.taken_over}:
+        _compare_whole(child_id, ours, theirs, result)
     for key in sorted(ours.keys() | theirs.keys()):
         here, there = ours.get(key), theirs.get(key)
         if here == there:
@@ -118,6 +123,22 @@ def compare_venues(
         else:
             shares = abs(here[3] - there[3]) or here[3]
             result.differ(shares, f"{name}: the journal has {_fill(here)}, the venue has {_fill(there)}")
+
+
+def _compare_whole(
+    child_id: str, ours: dict[tuple[str, str], tuple], theirs: dict[tuple[str, str], tuple], result: Reconciliation
+) -> None:
+    """Takes the child's executions out of both and compares their sums."""
+    sums = []
+    for side in (ours, theirs):
+        executions = [side.pop(key) for key in [key for key, value in side.items() if value[0] == child_id]]
+        sums.append((sum(qty for *_, qty, _ in executions), sum(qty * px for *_, qty, px in executions)))
+    (qty, notional_px), (venue_qty, venue_notional_px) = sums
+    if qty != venue_qty:
+        result.differ(abs(qty - venue_qty), f"{child_id}: {qty} shares in the journal, {venue_qty} at the venue")
+    elif abs(notional_px - venue_notional_px) > qty:
+        text = f"{child_id}: {notional_px} paid in the journal, {venue_notional_px} at the venue (Px * shares)"
+        result.differ(0, text)
 
 
 def _compare_parents(

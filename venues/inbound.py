@@ -6,6 +6,7 @@ name for become OTHER, with the venue's own words beside them.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from domain.facts import (
     AnyFact,
@@ -23,7 +24,7 @@ from domain.facts import (
     ExecutionUnknown,
 )
 from domain.fields import CxlRejReason, CxlRejResponseTo, ExecType, LastLiquidityInd, OrdRejReason, OrdStatus
-from domain.prices import px_from_text, qty_from_text
+from domain.prices import PX_SCALE, px_from_text, qty_from_text
 from fix.message import Message
 
 
@@ -71,6 +72,7 @@ def _filled(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact
         last_qty=_above_zero(message, 32, "LastQty", qty_from_text),
         last_px=_above_zero(message, 31, "LastPx", px_from_text),
         liquidity=LIQUIDITY.get(message.get(851) or "", LastLiquidityInd.REMOVED),  # not told: reckon with the dearer
+        cum_qty=_or_zero(message.get(14), qty_from_text),
     )
 
 
@@ -161,7 +163,21 @@ def _status(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact
         cum_qty = qty_from_text(get(14) or "0")
     except ValueError as error:
         raise _Senseless(f"CumQty(14): {error}") from None
-    return ChildStatus(at_ns=now_ns, child_id=child_id, ord_status=ord_status, cum_qty=cum_qty)
+    return ChildStatus(
+        at_ns=now_ns,
+        child_id=child_id,
+        ord_status=ord_status,
+        cum_qty=cum_qty,
+        notional_px=_notional_px(cum_qty, get(6) or ""),
+    )
+
+
+def _notional_px(cum_qty: int, avg_px: str) -> int:
+    """Px times shares; AvgPx(6) may have more decimals than a price. 0 where it is no number."""
+    try:
+        return round(Decimal(avg_px) * PX_SCALE * cum_qty)
+    except ArithmeticError:
+        return 0
 
 
 def _noted(message: Message, child_id: str, venue: str, now_ns: int) -> None:

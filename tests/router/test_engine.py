@@ -370,8 +370,11 @@ def test_a_status_that_disagrees_is_a_dispute_and_the_child_stays_uncertain() ->
     child = next(c for c in of(facts, ChildSubmitted) if c.venue == "ARGO")
     desk.commit(desk.engine.venue_down("ARGO", "gone", desk.now_ns))
     status = ChildStatus(at_ns=desk.now_ns, child_id=child.child_id, ord_status=OrdStatus.FILLED, cum_qty=500)
-    (disputed,) = desk.report(status)
-    assert disputed.text == "venue says CumQty 500, counted 0: held until it is settled"
+    disputed, alarm = desk.report(status)
+    assert (disputed.child_id, disputed.cum_qty) == (child.child_id, 500)
+    assert alarm.text == "venue says CumQty 500, counted 0: held until somebody settles it"  # it names no price
+    desk.now_ns += 60 * SECOND_NS
+    assert desk.report(status) == []  # said before
     assert desk.state.children[child.child_id].uncertain
 
 

@@ -121,14 +121,14 @@ class Running:
             except ValueError:
                 self.plain.append(line.decode())
 
-    async def says(self, event: str, count: int = 1) -> dict[str, Any]:
+    async def says(self, event: str, count: int = 1, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """The `count`th line of that event, once it is there."""
 
         async def is_there() -> bool:
             assert self.process.returncode is None or len(self.of(event)) >= count, (self.log[-3:], self.plain)
             return len(self.of(event)) >= count
 
-        await until(is_there)
+        await until(is_there, timeout_s)
         return self.of(event)[count - 1]
 
     def of(self, event: str) -> list[dict[str, Any]]:

@@ -224,3 +224,23 @@ def test_a_correction_and_then_a_bust_count_by_the_first_execution() -> None:
         ([fill, correction], [entry, bust_entry]),
     ):
         assert len(venue_differences(fills, entries, children)) == 1
+
+
+def test_a_child_whose_missing_shares_were_taken_over_is_compared_as_a_whole() -> None:
+    books = day()
+    children = {fact.child_id: fact for fact in books.facts if isinstance(fact, ChildSubmitted)}
+    fill, entry = books.fill, books.entry
+    told, entries = replace(fill, last_qty=100), [
+        replace(entry, qty=100),
+        replace(entry, exec_id="LOST1", qty=100, px=entry.px + 100),
+        replace(entry, exec_id="LOST2", qty=200, px=entry.px),
+    ]  # fmt: skip
+    taken = replace(fill, exec_id=f"{fill.child_id}.400", last_qty=300, last_px=fill.last_px + 33, taken_over=True)
+    assert venue_differences([told, taken], entries, children) == []
+    for changed, says in (
+        (replace(taken, last_qty=299), "399 shares in the journal, 400 at the venue"),
+        (replace(taken, last_px=fill.last_px + 35), "paid in the journal"),
+    ):
+        (difference,) = venue_differences([told, changed], entries, children)
+        assert says in difference
+    assert len(venue_differences([told, replace(taken, taken_over=False)], entries, children)) == 3

@@ -9,10 +9,21 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
 
-from domain.fields import LastLiquidityInd, Side, VenueKind
+from domain.fields import LastLiquidityInd, Side, TradingStatus, VenueKind
 from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
 from simulators.market_config import MarketConfig
-from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected, TimedEvent
+from simulators.orders import (
+    Accepted,
+    Canceled,
+    CancelRejected,
+    Order,
+    Publisher,
+    Reduced,
+    Rejected,
+    Replaced,
+    ReplaceRejected,
+    TimedEvent,
+)
 
 MS = 1_000_000
 SECOND_NS = 1_000_000_000
@@ -20,7 +31,7 @@ _NEVER = 1 << 62
 
 
 class ErraticMarket:
-    """A `simulators.exchange.MarketMachine`. Call `calm` to end what keeps orders from ever being done with."""
+    """A `simulators.floor.MarketMachine`."""
 
     def __init__(self, config: MarketConfig, random: Random, start_ns: int) -> None:
         self.config = config
@@ -67,6 +78,34 @@ class ErraticMarket:
         events = self.advance(now_ns)
         self._cancel(venue, order_id, now_ns)
         return events + self.advance(now_ns)
+
+    def replace(self, venue: str, order_id: str, order_qty: int, px: int, now_ns: int) -> list[TimedEvent]:
+        events = self.advance(now_ns)
+        self._replace(venue, order_id, order_qty, px, now_ns)
+        return events + self.advance(now_ns)
+
+    def reduce(self, venue: str, order_id: str, qty: int, text: str, now_ns: int) -> list[TimedEvent]:
+        events = self.advance(now_ns)
+        if order_id in self._open:
+            order = self._open[order_id][1]
+            order.order_qty -= min(qty, order.leaves_qty)
+            self._publish(venue, now_ns, Reduced(order, text))
+            if not order.leaves_qty:
+                del self._open[order_id]
+        return events + self.advance(now_ns)
+
+    def fill(self, venue: str, order_id: str, qty: int, now_ns: int) -> list[TimedEvent]:
+        events = self.advance(now_ns)
+        if order_id in self._open:
+            order = self._open[order_id][1]
+            self._fill(order, min(qty, order.leaves_qty), now_ns)
+        return events + self.advance(now_ns)
+
+    def status(self, symbol: str) -> TradingStatus:
+        return TradingStatus.OPEN
+
+    def set_status(self, symbol: str, status: TradingStatus, text: str, now_ns: int) -> list[TimedEvent]:
+        return self.advance(now_ns)
 
     def snapshot(self, venue: str, symbol: str) -> list[MarketUpdate]:
         key = (venue, symbol)
@@ -168,6 +207,22 @@ class ErraticMarket:
             self._at(at_ns + 700 * MS, lambda now_ns: self._end_if_open(order, now_ns))
         else:
             self._publish(venue, at_ns, CancelRejected(order_id, "busy"))  # and the order lives on
+
+    def _replace(self, venue: str, order_id: str, order_qty: int, px: int, at_ns: int) -> None:
+        chance = self._random.random()
+        if order_id not in self._open or chance < 0.2:
+            self._publish(venue, at_ns, ReplaceRejected(order_id, "too late"))
+            return
+        order = self._open[order_id][1]
+        if chance < 0.4:
+            self._fill(order, self._odd_part(order), at_ns)
+            if order_id not in self._open:
+                self._publish(venue, at_ns, ReplaceRejected(order_id, "too late"))
+                return
+        order.order_qty, order.px = max(order_qty, order.cum_qty), px
+        self._publish(venue, at_ns, Replaced(order, order.cum_qty))
+        if not order.leaves_qty:
+            del self._open[order_id]
 
     def _fill(self, order: Order, qty: int, at_ns: int) -> None:
         venue = self._open[order.order_id][0]

@@ -29,6 +29,7 @@ LIFE_S = (0.05, 1.5)  # of the daemon, from its `ready` to its kill
 CYCLE_S = 2.5  # reckoned for a start and a life: orders arrive for so long a kill
 PARENTS_PER_S = 4  # of each client
 LONGEST_S = 5  # that a schedule of the plan lasts
+START_S = 120.0  # at most, on a machine that has much else to do
 REST_S = 30.0  # for the last orders to end after the last start, those that would rest for ever by a cancel
 
 
@@ -54,11 +55,12 @@ async def campaign(directory: Path, times: int, seed: int, console: Console) -> 
         async with trading_systems(installation, plans) as ems:
             for _ in track(range(times), "kills", console=console):
                 async with installation.daemon() as daemon:
-                    await daemon.says("ready")
+                    await daemon.says("ready", timeout_s=START_S)
                     await asyncio.sleep(random_.uniform(*LIFE_S))  # the moment is drawn, not waited for
                     assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
                 unknown += len(daemon.of("execution_unknown"))
             async with installation.daemon() as daemon:
+                await daemon.says("ready", timeout_s=START_S)
                 await asyncio.sleep(2 * LONGEST_S)  # what ends by itself has ended
                 for client in ems.values():
                     client.cancel_open()

@@ -58,8 +58,8 @@ def unknown(text: str, **changes: object) -> ExecutionUnknown:
     return ExecutionUnknown(at_ns=AT_NS, text=text, **fields | changes)
 
 
-def status(ord_status: OrdStatus, cum_qty: int) -> ChildStatus:
-    return ChildStatus(at_ns=AT_NS, child_id="E-1", ord_status=ord_status, cum_qty=cum_qty)
+def status(ord_status: OrdStatus, cum_qty: int, notional_px: int = 0) -> ChildStatus:
+    return ChildStatus(at_ns=AT_NS, child_id="E-1", ord_status=ord_status, cum_qty=cum_qty, notional_px=notional_px)
 
 
 def busted(**changes: object) -> ChildFillBusted:
@@ -105,6 +105,8 @@ UNDERSTOOD: list[tuple[str, AnyFact | None]] = [
         ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.OTHER, text=""),
     ),
     (f"{REPORT} 150=I 39=1 14=200", status(OrdStatus.PARTIALLY_FILLED, 200)),
+    (f"{REPORT} 150=I 39=1 14=300 6=10.123456", status(OrdStatus.PARTIALLY_FILLED, 300, 30_370_368)),
+    (f"{REPORT} 150=I 39=1 14=300 6=ten", status(OrdStatus.PARTIALLY_FILLED, 300)),
     (f"{REPORT} 20=3 150=1 39=1 14=200", status(OrdStatus.PARTIALLY_FILLED, 200)),
     (f"{REPORT} 37=NONE 150=I 39=8 103=5", status(OrdStatus.REJECTED, 0)),  # the venue never had the order
     # Busts and corrections; 4.2 says them by ExecTransType(20).
@@ -213,7 +215,7 @@ def test_a_fill_as_our_codec_writes_it(version: str) -> None:
     body = encode(report, version)
     sent = parse(b"8=" + version.encode() + b"\x0135=8\x01" + body)
     liquidity = LastLiquidityInd.REMOVED if version == "FIX.4.2" else LastLiquidityInd.ADDED  # 4.2 has no tag 851
-    assert to_facts(sent, "V", AT_NS) == [filled(liquidity=liquidity)]
+    assert to_facts(sent, "V", AT_NS) == [filled(liquidity=liquidity, cum_qty=100)]
 
 
 def cancel_rejected(reason: CxlRejReason, text: str) -> ChildCancelRejected:
