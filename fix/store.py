@@ -5,6 +5,7 @@ The node keeps this in its journal and in memory; FileStore is for processes wit
 
 import os
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -47,12 +48,12 @@ class MemoryStore:
         self.next_out = 1
         self.began_ns = 0
         self._max_messages = max_messages
-        self._sent: dict[int, Sent] = {}
+        self._sent: OrderedDict[int, Sent] = OrderedDict()  # which a dict is too, but not fast at forgetting its first
 
     def append(self, msg_seq_num: int, msg_type: str, raw: bytes) -> None:
         self._sent[msg_seq_num] = (msg_seq_num, msg_type, raw)
         if len(self._sent) > self._max_messages:
-            del self._sent[next(iter(self._sent))]
+            self._sent.popitem(last=False)
 
     def sent(self, begin: int, end: int) -> Iterable[Sent]:
         kept = self._sent

@@ -4,6 +4,7 @@
 simulation. It decides nothing and refuses nothing: a fact has already happened.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from domain.facts import (
@@ -42,6 +43,9 @@ from domain.facts import (
     ParentRequestRejected,
     ParentRestated,
     ParentTriggered,
+    SessionAdvanced,
+    SessionReset,
+    SessionSwitched,
     TradingStatusChanged,
     VenueDown,
     VenueUp,
@@ -82,7 +86,8 @@ class State:
         self.child_by_request_id: dict[str, str] = {}  # ClOrdID(11) of our cancel or replace request -> child_id
         self.executions: set[tuple[str, str]] = set()  # (venue, exec_id): a fill is counted once
         self.venues_up: set[str] = set()
-        self.done_parents: dict[str, int] = {}  # parent_id -> when it ended, the first to end first
+        self.done_parents: OrderedDict[str, int] = OrderedDict()  # parent_id -> when it ended, the first first
+        self.sessions: dict[str, tuple[int, int, bool]] = {}  # MsgSeqNum(34) in and out that come next, may connect
         self.retired_cl_ord_ids = UsedIds()
         self.ending: dict[str, str] = {}  # open parents that end without being asked to -> why
         self.clients_up: dict[str, int] = {}  # client -> since when
@@ -142,6 +147,9 @@ class State:
             OrdersPaused: self._orders_paused,
             OrdersResumed: self._orders_resumed,
             OrdersRetired: self._orders_retired,
+            SessionAdvanced: self._session_advanced,
+            SessionReset: self._session_reset,
+            SessionSwitched: self._session_switched,
         }
 
     def apply(self, fact: AnyFact) -> None:
@@ -315,6 +323,18 @@ class State:
     def _client_down(self, fact: ClientDown) -> None:
         self.clients_up.pop(fact.client, None)
         self.clients_away.setdefault(fact.client, fact.at_ns)
+
+    def _session_advanced(self, fact: SessionAdvanced) -> None:
+        _, _, enabled = self.sessions.get(fact.session, (1, 1, True))
+        self.sessions[fact.session] = (fact.next_in, fact.next_out, enabled)
+
+    def _session_reset(self, fact: SessionReset) -> None:
+        _, _, enabled = self.sessions.get(fact.session, (1, 1, True))
+        self.sessions[fact.session] = (1, 1, enabled)
+
+    def _session_switched(self, fact: SessionSwitched) -> None:
+        next_in, next_out, _ = self.sessions.get(fact.session, (1, 1, True))
+        self.sessions[fact.session] = (next_in, next_out, fact.enabled)
 
     def _orders_paused(self, fact: OrdersPaused) -> None:
         self.paused = fact.text

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service import cli_fix, cli_learning
+from service import cli_fix, cli_journal, cli_learning
 from service.command import NARROWEST, CommandError, existing
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def explain(args: argparse.Namespace) -> int:
     from service.explain import explain as explained
     from service.journal import read
 
-    facts = (fact for batch in read(_journal_path(args)) for fact in batch)
+    facts = (fact for batch in read(cli_journal.journal_path(args)) for fact in batch)
     try:
         said = explained(facts, args.cl_ord_id)
     except UnknownOrder as unknown:
@@ -210,38 +210,6 @@ def _print_table(rows: list[dict[str, object]]) -> None:
     for row in rows:
         table.add_row(*map(str, row.values()))
     console.print(table)
-
-
-def journal(args: argparse.Namespace) -> int:
-    import msgspec
-
-    from service.journal import read, survey
-    from service.logs import readable
-
-    path = _journal_path(args)
-    if args.action == "cat":
-        for batch in read(path):
-            for fact in batch:
-                fields = msgspec.structs.asdict(fact)
-                if "raw" in fields:
-                    fields["raw"] = readable(fields["raw"])
-                sys.stdout.buffer.write(msgspec.json.encode({"fact": type(fact).__name__, **fields}) + b"\n")
-        sys.stdout.flush()
-        return 0
-    facts = sum(map(len, read(path)))
-    batches, end, tail_bytes = survey(path)
-    print(f"{path}: ok, {batches} batches, {facts} facts, {end} bytes")
-    if tail_bytes:
-        print(f"{path}: {tail_bytes} bytes of an unfinished write follow; the next start cuts them off")
-    return 0
-
-
-def _journal_path(args: argparse.Namespace) -> Path:
-    if args.journal:
-        return args.journal
-    from service.config import load
-
-    return load(args.config).journal_path
 
 
 def _check_scope(scope: str, config: "ServiceConfig") -> None:
@@ -327,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
     explained.add_argument(
         "cl_ord_id", metavar="CL_ORD_ID", help="ClOrdID(11) of the order or of a request, or OrderID"
     )
-    _journal_options(explained)
+    cli_journal.journal_options(explained)
 
     controlled = command("ctl", control, "ask or stop a running daemon")
     actions = controlled.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -355,16 +323,8 @@ def _parser() -> argparse.ArgumentParser:
     administered.add_argument("--yes", action="store_true", help="reset, set: yes, change the sequence numbers")
     administered.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
 
-    kept = command("journal", journal, "look at a journal")
-    kept.add_argument("action", choices=["cat", "verify"], help="print every fact as JSON, or check every byte")
-    _journal_options(kept)
+    cli_journal.add_commands(command)
     return parser
-
-
-def _journal_options(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--journal", type=existing, metavar="PATH", help="the journal's file")
-    source.add_argument("--config", type=existing, metavar="FILE", help="the daemon's config, for where its journal is")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ connectors. Sequence numbers of clients' and venues' order sessions survive a re
 at each logon, since yesterday's book is worth nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -28,10 +28,11 @@ from fix.session import (
     SessionConfig,
     SessionDirectory,
 )
-from fix.store import MemoryStore
+from fix.store import MemoryStore, Sent
 from service.config import ServiceConfig
 
 EMS_PORT = "ems"
+ALL = 1 << 62  # more than any MsgSeqNum(34)
 
 
 class Notice(NamedTuple):
@@ -266,6 +267,20 @@ class Links:
         return notices
 
     # --- recovery ---
+
+    def messages(self) -> dict[str, list[Sent]]:
+        """By session, what clients may ask for again."""
+        return {peer.session.name: list(peer.store.sent(0, ALL)) for peer in self.clients.values()}
+
+    def take_over(self, numbers: Mapping[str, tuple[int, int, bool]], messages: Mapping[str, list[Sent]]) -> None:
+        """What a snapshot has of each session that the config still has."""
+        for name, (next_in, next_out, enabled) in numbers.items():
+            if (peer := self._by_session.get(name)) is not None:
+                peer.store.next_in, peer.store.next_out = peer.recorded = (next_in, next_out)
+                peer.enabled = enabled
+        for peer in self.clients.values():
+            for message in messages.get(peer.session.name, ()):
+                peer.store.append(*message)
 
     def restore(self, fact: MessageSent | SessionAdvanced | SessionReset | SessionSwitched) -> None:
         peer = self._by_session.get(fact.session)

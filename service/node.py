@@ -5,7 +5,7 @@ A node owns the sessions, the state and the market view, and walks an input thro
 node journals its facts before any of its bytes leave. A node made from recorded facts goes on where they stopped.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from domain.commands import CancelParent, NewParent, OperatorCommand, ReplaceParent, StatusRequest
@@ -14,6 +14,7 @@ from domain.facts import (
     ChildCancelRequested,
     ChildFilled,
     ChildReplaceRequested,
+    ChildRiskRejected,
     ChildSubmitted,
     EpochStarted,
     ExecutionUnknown,
@@ -45,6 +46,7 @@ from router.state import State
 from service.config import ServiceConfig, decisive
 from service.links import Links, Peer, PeerKind
 from service.sessions import SessionCommand, administer
+from service.snapshot import NodeImage
 from venues import feed, trading
 from venues import inbound as venue_inbound
 from venues import outbound as venue_outbound
@@ -67,7 +69,8 @@ class NodeOutput(Output):
 class Node:
     """An `fix.endpoint.Endpoint` whose outputs carry the facts to journal first.
 
-    `recorded` are the batches of the journal so far; they are applied, never decided again. `stopwatch` gives
+    `recorded` are the batches of the journal so far, or those since `image`; they are applied, never decided again.
+    `stopwatch` gives
     nanoseconds for the time spent in a decision; the default, a constant, keeps virtual time reproducible.
     """
 
@@ -79,9 +82,10 @@ class Node:
         now_ns: int,
         recorded: Iterable[list[AnyFact]] = (),
         stopwatch: Callable[[], int] = lambda: 0,
+        image: NodeImage | None = None,
     ) -> None:
         self.config = config
-        self.state = State()
+        self.state = image.state if image is not None else State()
         self.market = MarketView()
         self.links = Links(config, now_ns)
         venues = {venue.name: venue.terms() for venue in config.venues if venue.enabled}
@@ -99,10 +103,13 @@ class Node:
         self._venue_configs = {venue.name: venue for venue in config.venues if venue.enabled}
         self._mics = {name: terms.mic for name, terms in venues.items()}
         self._symbols = tuple(instruments)
+        self.stops: Callable[[], Mapping[str, tuple[str, str]]] = dict  # scope -> by whom, why: a switch outside of us
         self._model_text = model_text
         self._facts: list[AnyFact] = []
         self._sent_to_venues: dict[tuple[str, str], bytes] = {}  # (venue, MsgSeqNum) -> message, the latest ones
         self._ask_again: dict[str, tuple[int, int]] = {}  # venue -> (when, the wait before), while children are unsure
+        if image is not None:
+            self.links.take_over(image.state.sessions, image.messages)
         for batch in recorded:
             for fact in batch:
                 self._restore(fact)
@@ -169,7 +176,8 @@ class Node:
     def session(self, command: SessionCommand, now_ns: int) -> NodeOutput:
         """An operator's change to a session, which `service.sessions.check` has passed."""
         peer, facts = administer(self.links, command, now_ns)
-        self._facts += facts
+        for fact in facts:
+            self._note(fact)
         self._handle_events(peer, now_ns)
         return self._output(now_ns)
 
@@ -207,7 +215,7 @@ class Node:
                     self._commit(self.engine.venue_unsure(peer.name, now_ns), now_ns)
                     self._ask_status(peer, now_ns)
                 case SequenceReset() if peer.kind is not PeerKind.MARKET_DATA:
-                    self._facts.append(SessionReset(at_ns=now_ns, session=peer.session.name))
+                    self._note(SessionReset(at_ns=now_ns, session=peer.session.name))
                     peer.recorded = (1, 1)
                 case Rejected(message=message) if peer.kind is PeerKind.VENUE:
                     self._handle_message(peer, message, now_ns)
@@ -235,6 +243,7 @@ class Node:
             peer.session.reject(message, error.reason, error.tag, error.text, now_ns)
 
     def _handle_client_message(self, peer: Peer, message: Message, now_ns: int) -> None:
+        self._obey(now_ns)
         client = self._clients[peer.name]
         command = client_inbound.to_command(message, client)
         match command:
@@ -326,9 +335,48 @@ class Node:
 
     # --- facts and messages out ---
 
+    def _obey(self, now_ns: int) -> None:
+        """What somebody stopped from outside becomes a fact before anything else does."""
+        for scope, (by, text) in self.stops().items():
+            if scope not in self.state.kill_switch.scopes:
+                self._note(KillSwitchSet(at_ns=now_ns, scope=scope, by=by, text=text))
+
+    def _let_out(self, child: ChildSubmitted, now_ns: int) -> AnyFact:
+        """The child, or that it was stopped on its way out although it had been decided."""
+        if not self.stops():
+            return child
+        self._obey(now_ns)
+        order = self.state.parents[child.parent_id].accepted
+        blocked = self.state.kill_switch.blocks(
+            client=order.client,
+            account=order.account,
+            venue=child.venue,
+            strategy=order.strategy,
+            symbol=order.symbol,
+        )
+        if blocked is None:
+            return child
+        return ChildRiskRejected(
+            at_ns=now_ns,
+            parent_id=child.parent_id,
+            decision_id=child.decision_id,
+            venue=child.venue,
+            symbol=child.symbol,
+            order_qty=child.order_qty,
+            px=child.px,
+            limit=blocked.limit,
+            text=blocked.text,
+        )
+
+    def _note(self, fact: AnyFact) -> None:
+        """A fact that nobody outside is told of."""
+        self.state.apply(fact)
+        self._facts.append(fact)
+
     def _commit(self, facts: Iterator[AnyFact], now_ns: int) -> None:
         """Applies each fact and tells whom it concerns, before the decision goes on to the next one."""
-        for fact in facts:
+        for decided in facts:
+            fact = self._let_out(decided, now_ns) if type(decided) is ChildSubmitted else decided
             self.state.apply(fact)
             self._facts.append(fact)
             if isinstance(fact, KillSwitchSet):
@@ -393,16 +441,29 @@ class Node:
 
     def _output(self, now_ns: int) -> NodeOutput:
         writes, closes, advances = self.links.drain(now_ns)
+        for advanced in advances:
+            self._note(advanced)
         facts, self._facts = self._facts, []
-        facts += advances
         return NodeOutput(writes, closes, facts)
+
+    def note(self, fact: AnyFact) -> NodeOutput:
+        """Something about the journal itself, to be recorded there."""
+        self._note(fact)
+        return self._output(fact.at_ns)
+
+    def image(self) -> NodeImage:
+        """All that a restart needs; between two inputs only, and not to be changed."""
+        return NodeImage(self.state, self.links.messages())
 
     # --- recovery ---
 
     def _restore(self, fact: AnyFact) -> None:
         match fact:
-            case SessionAdvanced() | SessionReset() | SessionSwitched() | MessageSent():
+            case MessageSent():
                 self.links.restore(fact)
+            case SessionAdvanced() | SessionReset() | SessionSwitched():
+                self.links.restore(fact)
+                self.state.apply(fact)
             case MessageReceived() | ModelLoaded() | Started() | TimerFired():
                 pass
             case _:

@@ -1,14 +1,10 @@
-"""Runs a node as a process: real clock, journal, sockets, signals. The only place where a batch meets the disk.
-
-Order of things for every input: the node decides, its facts are written to the journal, then the bytes leave. What can
-wait (logging, measuring) is done after the bytes are gone.
-"""
+"""Runs a node as a process: real clock, journal, sockets, signals."""
 
 import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,81 +12,24 @@ import msgspec
 import structlog
 import uvloop
 
-from domain.commands import OperatorCommand
-from domain.facts import AnyFact, ChildSubmitted, LatencyMeasured, ParentAccepted
+from domain.commands import OperatorCommand, ReleaseKillSwitch, SetKillSwitch
+from domain.facts import AnyFact
 from fix import tcp
-from fix.endpoint import Link
 from router.features import FEATURES, schema_hash
 from router.model import FillModel, ModelRefused, OnnxModel, PriorModel, champion
 from service.config import ServiceConfig
 from service.control import serve_control
-from service.journal import Journal, JournalError, read
+from service.journal import Journal, JournalError
+from service.journaled import JournaledNode
+from service.keeper import LOOK_S, Keeper
+from service.kill_file import KillFile
 from service.links import EMS_PORT, PeerKind, market_data_port
-from service.logs import configure, log_fact
-from service.node import Node, NodeOutput
-from service.sessions import SessionCommand, check, label, listing
+from service.logs import configure
+from service.node import Node
+from service.recovery import recover
+from service.sessions import SessionCommand, SessionRefused, check, label, listing
 
 log = structlog.get_logger()
-
-
-class JournaledNode:
-    """A node as an `fix.endpoint.Endpoint` whose every batch is in the journal before its bytes are handed on.
-
-    Once an input failed, in the node or on its way to the journal, the node may know what the journal does not: nothing
-    more goes in, is written or leaves, and only a restart goes on.
-    """
-
-    def __init__(self, node: Node, journal: Journal, later: Callable[[Callable[[], None]], object]) -> None:
-        self.node = node
-        self._journal = journal
-        self._later = later  # runs a function after the bytes of this input were written
-        self._is_broken = False
-
-    def connected(self, link: Link, port: str, now_ns: int) -> NodeOutput:
-        return self.run(self.node.connected, link, port, now_ns)
-
-    def receive(self, link: Link, data: bytes, now_ns: int) -> NodeOutput:
-        return self.run(self.node.receive, link, data, now_ns)
-
-    def disconnected(self, link: Link, now_ns: int) -> NodeOutput:
-        return self.run(self.node.disconnected, link, now_ns)
-
-    def timer(self, now_ns: int) -> NodeOutput:
-        return self.run(self.node.timer, now_ns)
-
-    def next_timer_ns(self) -> int | None:
-        return None if self._is_broken else self.node.next_timer_ns()
-
-    def run(self, act: Callable[..., NodeOutput], *arguments: Any) -> NodeOutput:
-        """One input: `act` is a method of the node. What it raises ends everything."""
-        started_ns = time.perf_counter_ns()
-        if self._is_broken:
-            return NodeOutput()
-        self._is_broken = True  # unless it gets through
-        output = act(*arguments)
-        if output.facts:
-            self._journal.append(output.facts)
-            self._later(lambda: self._afterwards(started_ns, output.facts))
-        self._is_broken = False
-        for notice in self.node.links.take_notices():
-            report = log.info if notice.event == "session_ended" else log.warning
-            report(notice.event, text=notice.text)
-        return output
-
-    def _afterwards(self, started_ns: int, facts: list[AnyFact]) -> None:
-        elapsed_ns = time.perf_counter_ns() - started_ns
-        accepted = [fact.parent_id for fact in facts if isinstance(fact, ParentAccepted)]
-        if accepted:
-            routed = {fact.parent_id for fact in facts if isinstance(fact, ChildSubmitted)}
-            now_ns = time.time_ns()
-            measured: list[AnyFact] = [
-                LatencyMeasured(at_ns=now_ns, parent_id=parent_id, order_in_to_child_out_ns=elapsed_ns)
-                for parent_id in accepted
-                if parent_id in routed
-            ]
-            self._journal.append(measured)
-        for fact in facts:
-            log_fact(fact)
 
 
 def calm_collector() -> None:
@@ -158,14 +97,23 @@ async def serve(config: ServiceConfig) -> int:
         log.error("model_refused", text=str(refused))
         return 1
     try:
-        journal = Journal.open(config.journal_path, config.service.durability)
+        journal = Journal.open(
+            config.journal_path,
+            config.service.durability,
+            segment_mb=config.journal.segment_mb,
+            reserve_mb=config.journal.reserve_mb,
+        )
+        if journal.cut_bytes:
+            log.warning("journal_tail_cut", path=str(journal.file), bytes=journal.cut_bytes)
+        node = recovered_node(config, model, model_text)
     except JournalError as error:
         log.error("journal_refused", text=str(error))
         return 1
-    if journal.cut_bytes:
-        log.warning("journal_tail_cut", path=str(journal.path), bytes=journal.cut_bytes)
-    node = Node(config, model, model_text, time.time_ns(), recorded=read(journal.path), stopwatch=time.perf_counter_ns)
     endpoint = JournaledNode(node, journal, loop.call_soon)
+    commit = endpoint.commit_in_groups(loop.call_soon_threadsafe) if journal.syncs else None
+    kill_file = KillFile(config.kill_path)
+    kill_file.look()
+    node.stops = lambda: kill_file.scopes
     endpoint.run(node.start, time.time_ns())
     addresses = {}
     for venue in config.venues:
@@ -174,9 +122,17 @@ async def serve(config: ServiceConfig) -> int:
     ours = [label(peer) for peer in node.links.peers if peer.enabled and peer.kind is not PeerKind.CLIENT]
     connectors = {name: addresses[name] for name in ours}
     server = await tcp.serve(endpoint, {EMS_PORT: (config.listen.host, config.listen.port)}, connectors)
+    endpoint.release_to(server.perform)
+    keeper = Keeper(endpoint, journal, config.journal, server.perform, commit)
     log.info("ready", addresses=server.addresses, model=model.model_id)
 
+    def apply_kill_file() -> None:
+        for scope, (by, text) in kill_file.scopes.items():
+            server.perform(endpoint.run(node.operator, SetKillSwitch(scope, by, text), server.now_ns()))
+
     def operate(command: OperatorCommand | SessionCommand) -> None:
+        if isinstance(command, ReleaseKillSwitch) and command.scope in kill_file.scopes:
+            raise SessionRefused(f"{command.scope} is held by the file {kill_file.path}: take it away first")
         if not isinstance(command, SessionCommand):
             server.perform(endpoint.run(node.operator, command, server.now_ns()))
             return
@@ -189,7 +145,16 @@ async def serve(config: ServiceConfig) -> int:
             elif command.action in ("enable", "connect"):
                 server.connect(label(peer), addresses[label(peer)])
 
+    async def keep() -> None:
+        while True:
+            keeper.look(server.now_ns())
+            await asyncio.sleep(LOOK_S)
+
     calm_collector()
+    apply_kill_file()
+    kill_file.start(lambda: loop.call_soon_threadsafe(apply_kill_file))
+    keeping = loop.create_task(keep())
+    keeping.add_done_callback(lambda task: None if task.cancelled() else task.result())
     control = await serve_control(config.control_path, operate, lambda: status(node), lambda: listing(node.links))
     await stop.wait()
     if failed:
@@ -202,12 +167,50 @@ async def serve(config: ServiceConfig) -> int:
     if not node.is_drained:
         log.warning("stopped_with_open_children", text="their state is asked for after the restart")
     server.perform(endpoint.run(node.end_shutdown, server.now_ns()))
+    keeping.cancel()
     await asyncio.sleep(0.1)  # for the counterparties' Logout
+    while endpoint.holds and signals < 2 and not failed:
+        await asyncio.sleep(0.01)
     control.close()
     await server.close()
+    if commit is not None:
+        commit.close()
+    if signals < 2 and not failed:
+        keeper.close(server.now_ns())
     journal.close()
     log.info("stopped")
     return 1 if failed else 0
+
+
+def recovered_node(config: ServiceConfig, model: FillModel, model_text: str) -> Node:
+    """The node as its journal left it; JournalError where that can't be read."""
+    began_ns = time.perf_counter_ns()
+    recovered = recover(config.journal_path)
+    for problem in recovered.problems:
+        log.warning("snapshot_not_used", text=problem)
+    counted = 0
+
+    def batches() -> Iterator[list[AnyFact]]:
+        nonlocal counted
+        for batch in recovered.batches:
+            counted += len(batch)
+            yield batch
+
+    gc.disable()  # everything that is made here is to stay
+    try:
+        node = Node(
+            config, model, model_text, time.time_ns(), batches(), stopwatch=time.perf_counter_ns, image=recovered.image
+        )
+    finally:
+        gc.enable()
+    log.info(
+        "recovered",
+        first_segment=recovered.first_segment,
+        snapshot=recovered.image is not None,
+        facts=counted,
+        seconds=round((time.perf_counter_ns() - began_ns) / 1e9, 3),
+    )
+    return node
 
 
 def status(node: Node) -> dict[str, object]:
@@ -221,6 +224,7 @@ def status(node: Node) -> dict[str, object]:
         "priced": sorted(view.symbol for view in node.market.symbols.values() if view.mid2_px),
         "clients_logged_on": sorted(name for name, peer in node.links.clients.items() if peer.session.is_logged_on),
         "kill_switch": sorted(state.kill_switch.scopes),
+        "paused": state.paused,
         "shutting_down": node.is_shutting_down,
     }
 

@@ -110,18 +110,19 @@ def test_journal_cat_and_verify(journal: str, capfd: pytest.CaptureFixture[str])
     assert facts[0]["cl_ord_id"] == "A1"
     assert facts[-1]["raw"] == "8=FIX.4.4|35=A|554=***|10=1|"
     assert main(["journal", "verify", "--journal", journal]) == 0
-    assert f"ok, {len(facts)} batches, {len(facts)} facts" in lines(capfd)[0]
+    assert f"ok, 1 segments, {len(facts)} batches, {len(facts)} facts" in lines(capfd)[0]
 
 
 def test_verify_tells_an_unfinished_write_from_damage(journal: str, capfd: pytest.CaptureFixture[str]) -> None:
-    data = Path(journal).read_bytes()
-    Path(journal).write_bytes(data[:-3])
+    segment = Path(journal, "00000001.journal")
+    data = segment.read_bytes()
+    segment.write_bytes(data[:-3])
     assert main(["journal", "verify", "--journal", journal]) == 0
     assert "bytes of an unfinished write follow" in lines(capfd)[0]
-    Path(journal).write_bytes(data[:40] + b"?" + data[41:])
+    segment.write_bytes(data[:80] + b"?" + data[81:])
     for argv in (["journal", "verify"], ["journal", "cat"], ["explain", "A1"]):
         assert main([*argv, "--journal", journal]) == 2
-        assert re.fullmatch(rf"journal {journal}: damaged at byte \d+: .*", lines(capfd)[1][0])
+        assert re.fullmatch(rf"journal {segment}: damaged at byte \d+: .*", lines(capfd)[1][0])
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The daemon as a process: started, used, stopped, killed and started again, and what it makes of damaged files."""
 
 import asyncio
+import resource
 import shutil
 import signal
 import time
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,8 @@ from domain.facts import EpochStarted, VenueUp
 from domain.fields import OrdStatus, Side
 from router.model import ONNX_FILE
 from service.cli import main
-from service.journal import HEADER, Journal, survey
+from service.frames import HEADER_BYTES
+from service.journal import Journal, survey
 from simulators.client import plan_parents
 from tests.service.processes import HOST, TIMEOUT_S, Installation, Running, trading_systems, until
 
@@ -146,7 +149,7 @@ def journal(installation: Installation) -> Path:
     for at_ns in range(2, 10):
         written.append([VenueUp(at_ns=at_ns, venue="ARGO")])
     written.close()
-    return path
+    return path / "00000001.journal"
 
 
 async def test_an_unfinished_write_is_cut_off(installation: Installation, journal: Path):
@@ -165,27 +168,49 @@ async def test_an_unfinished_write_is_cut_off(installation: Installation, journa
 
 async def test_damage_in_the_middle_is_never_skipped(installation: Installation, journal: Path):
     data = bytearray(journal.read_bytes())
-    data[len(HEADER) + 30] ^= 1
+    data[HEADER_BYTES + 30] ^= 1
     journal.write_bytes(data)
     async with installation.daemon() as daemon:
         assert await daemon.ended() == 1
-        assert f"damaged at byte {len(HEADER)}" in daemon.of("journal_refused")[0]["text"]
+        assert f"damaged at byte {HEADER_BYTES}" in daemon.of("journal_refused")[0]["text"]
     assert journal.read_bytes() == data
 
 
-async def test_a_full_disk_stops_the_daemon_before_anything_leaves_that_is_not_written(installation: Installation):
+async def test_a_full_disk_stops_new_orders_first_and_the_daemon_when_the_reserve_is_used_up(
+    installation: Installation,
+):
     async with installation.venues() as venues, trading_systems(installation, {}) as ems:
         await venues.says("simulators_ready")
-        async with installation.daemon(max_file_bytes=40_000) as daemon:
+        client = ems["EMS1"]
+        async with installation.daemon() as daemon:
             await installation.trading()
-            client = ems["EMS1"]
-            for number in range(40):
-                client.new_order(f"F{number}", "ALFA", Side.BUY, 300, account="ACC1", strategy="sweep")
+            resting = client.new_order(
+                "R1", "ALFA", Side.BUY, 500, account="ACC1", limit_px=FAR_FROM_MARKET_PX, strategy="sweep"
+            )
+            await until(lambda: resting.settled_status is OrdStatus.NEW)
+            # From here on no file may grow beyond what the segment has: it is full, and so will be the reserve.
+            segment = installation.config.journal_path / "00000001.journal"
+            size = segment.stat().st_size + 60_000
+            resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (size, size))
+            numbers = count()
+
+            def is_paused() -> bool:
+                client.new_order(f"F{next(numbers)}", "ALFA", Side.BUY, 300, account="ACC1", strategy="sweep")
+                return bool(daemon.of("orders_paused"))
+
+            await until(is_paused)
+            assert (await daemon.says("orders_paused"))["level"] == "error"
+            late = client.new_order("LATE", "ALFA", Side.BUY, 300, account="ACC1", strategy="sweep")
+            client.cancel("R1")
+            await until(lambda: late.settled_status is OrdStatus.REJECTED)
+            assert "the journal's disk is full" in late.text
+            await until(lambda: resting.settled_status is OrdStatus.CANCELED)
+            await until(lambda: is_paused() and daemon.process.returncode is not None)  # the reserve is used up too
             assert await daemon.ended() == 1
             (failed,) = daemon.of("failed")
             assert "File too large" in failed["text"]
-        assert installation.config.journal_path.stat().st_size <= 40_000
         async with installation.daemon() as daemon:
+            await daemon.says("orders_resumed")
             await until(lambda: client.done)
             assert await daemon.stop() == 0
         assert await venues.stop() == 0

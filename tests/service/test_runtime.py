@@ -13,9 +13,10 @@ from domain.fields import Side
 from router.features import FEATURES, schema_hash
 from router.model import PriorModel
 from service.examples import simulators_config
-from service.journal import HEADER, Journal, JournalWriteError, read, scan
+from service.frames import HEADER_BYTES, scan
+from service.journal import Journal, JournalWriteError, read
+from service.journaled import JournaledNode
 from service.node import Node, NodeOutput
-from service.runtime import JournaledNode
 from service.simulation import Simulation
 from simulators.client import Ems
 from simulators.client_session import EmsSession
@@ -31,8 +32,8 @@ class Witness:
         self.later: list[Callable[[], None]] = []
         self.endpoint = JournaledNode(node, Journal.open(path), self.later.append)
         self.seen = 0
-        self._path = path
-        self._end = len(HEADER)
+        self._path = path / "00000001.journal"
+        self._end = HEADER_BYTES
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.endpoint, name, None)
@@ -105,7 +106,7 @@ def disk_full(path: Path) -> Iterator[None]:
 
 def test_after_a_failed_write_nothing_goes_in_or_out_until_a_restart(trading: Simulation, tmp_path: Path):
     order(trading, "GOOD")
-    journal, seen = tmp_path / "journal", trading.endpoint.seen
+    journal, seen = tmp_path / "journal" / "00000001.journal", trading.endpoint.seen
     before = journal.read_bytes()
     with disk_full(journal), pytest.raises(JournalWriteError, match="File too large"):
         order(trading, "LOST")
@@ -119,10 +120,10 @@ def test_after_a_failed_write_nothing_goes_in_or_out_until_a_restart(trading: Si
 
 def test_a_bug_in_the_node_stops_it_as_well(trading: Simulation, tmp_path: Path):
     order(trading, "GOOD")
-    before = (tmp_path / "journal").read_bytes()
+    before = (tmp_path / "journal" / "00000001.journal").read_bytes()
     endpoint = trading.endpoint.endpoint
     with pytest.raises(KeyError):
         endpoint.connected(10_001, "a port that the config does not have", trading.world.now_ns)
     output = endpoint.run(endpoint.node.begin_shutdown, trading.world.now_ns)
     assert (output.facts, output.writes, output.closes) == ([], [], [])
-    assert (tmp_path / "journal").read_bytes() == before
+    assert (tmp_path / "journal" / "00000001.journal").read_bytes() == before
