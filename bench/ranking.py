@@ -36,7 +36,7 @@ def figures() -> list[dict[str, str | float]]:
     decisions = cycle(np.random.default_rng(1).normal(size=(64, VENUES, FEATURES)).astype(np.float32))
     horizons_ns = np.array([0, 0, 0, *[10 * _SECOND] * (VENUES - 3)], dtype=np.int64)
     served, native = _turns(
-        lambda: model.fill_probabilities(next(decisions), horizons_ns),
+        lambda: model.predict(next(decisions), horizons_ns),
         lambda: booster.inplace_predict(next(decisions)),
     )
     return [{"name": "rank_10_venues", "value": served, "unit": "us", "vs": native, "ratio": round(native / served, 2)}]

@@ -43,19 +43,29 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 def evaluate(probability: Floats, held_out: Dataset, earlier: Dataset) -> Evaluation:
     """`probability` of the `held_out` rows, beside baselines that learned from the `earlier` rows."""
-    weights = held_out.weights()
-    known = weights > 0
-    candidates = {
-        "model": probability,
-        "constant": constant(earlier, held_out),
-        "venue_table": venue_table(earlier, held_out),
-        "logistic": logistic(earlier, held_out),
+    return judge(probability, baselines(earlier, held_out), held_out.filled, held_out.weights())
+
+
+def baselines(earlier: Dataset, rows: Dataset) -> dict[str, Floats]:
+    """P(fill) of `rows` by what is simpler than the model."""
+    return {
+        "constant": constant(earlier, rows),
+        "venue_table": venue_table(earlier, rows),
+        "logistic": logistic(earlier, rows),
     }
+
+
+def judge(probability: Floats, simpler: dict[str, Floats], filled: NDArray[np.bool_], weights: Floats) -> Evaluation:
+    """A model beside what is simpler, on the same rows; those of weight 0 have no known outcome."""
+    known = weights > 0
     return Evaluation(
         rows=int(known.sum()),
         censored=int((~known).sum()),
-        fill_rate=float(np.average(held_out.filled[known], weights=weights[known])),
-        **{name: metrics(p[known], held_out.filled[known], weights[known]) for name, p in candidates.items()},
+        fill_rate=float(np.average(filled[known], weights=weights[known])),
+        **{
+            name: metrics(p[known], filled[known], weights[known])
+            for name, p in {"model": probability, **simpler}.items()
+        },
     )
 
 
@@ -65,8 +75,8 @@ def metrics(probability: Floats, filled: NDArray[np.bool_], weights: Floats) -> 
     return Metrics(
         log_loss=float(np.average(-np.where(filled, np.log(p), np.log1p(-p)), weights=weights)),
         brier=float(np.average((p - filled) ** 2, weights=weights)),
-        auc=_auc(p, filled, weights),
-        calibration_error=_calibration_error(p, filled, weights),
+        auc=auc(p, filled, weights),
+        calibration_error=calibration_error(p, filled, weights),
     )
 
 
@@ -118,7 +128,7 @@ def _logistic_design(rows: Dataset, pairs: NDArray[np.str_], mean: Floats, scale
     return np.concatenate([np.ones((len(rows), 1)), standard, _pairs(rows)[:, None] == pairs], axis=1)
 
 
-def _auc(p: Floats, filled: NDArray[np.bool_], weights: Floats) -> float:
+def auc(p: Floats, filled: NDArray[np.bool_], weights: Floats) -> float:
     """P(a filled row scores above an unfilled one), ties counting half."""
     _, score = np.unique(p, return_inverse=True)
     hits = np.bincount(score, weights * filled)
@@ -129,7 +139,7 @@ def _auc(p: Floats, filled: NDArray[np.bool_], weights: Floats) -> float:
     return float((hits * (below + misses / 2)).sum() / (hits.sum() * misses.sum()))
 
 
-def _calibration_error(p: Floats, filled: NDArray[np.bool_], weights: Floats) -> float:
+def calibration_error(p: Floats, filled: NDArray[np.bool_], weights: Floats) -> float:
     # Equal predictions stay together, so that a constant has a single bin.
     scores, score = np.unique(p, return_inverse=True)
     weight = np.bincount(score, weights)

@@ -7,22 +7,26 @@ same way. Nothing here is changed once it is written. Reading is router.model's,
 import os
 import shutil
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from learning.training import TrainedModel, TrainingRecord
 from router.model import (
     CHAMPION_FILE,
     METADATA_FILE,
-    NATIVE_FILE,
-    ONNX_FILE,
     ModelMetadata,
     ModelRefused,
     champion,
     encode_metadata,
     read_metadata,
 )
+
+REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Registered:
     problem: str = ""
 
 
-def register(directory: Path, trained: TrainedModel, created_ns: int) -> str:
-    """The id of the model, now in the registry; one that is there already stays as it is."""
+def register(directory: Path, trained: TrainedModel, created_ns: int, report: str = "") -> str:
+    """The id of the model, now in the registry; one that is there already stays as it is. `report` is a page."""
     place = directory / trained.model_id
     if place.exists():
         return trained.model_id
@@ -45,8 +49,10 @@ def register(directory: Path, trained: TrainedModel, created_ns: int) -> str:
     written = directory / f".{trained.model_id}.{os.getpid()}"
     shutil.rmtree(written, ignore_errors=True)
     written.mkdir()
-    _write(written / ONNX_FILE, trained.onnx)
-    _write(written / NATIVE_FILE, trained.native)
+    for name, data in trained.files.items():
+        _write(written / name, data)
+    if report:
+        _write(written / REPORT_FILE, report.encode())
     metadata = msgspec.structs.replace(trained.metadata, created_ns=created_ns)
     _write(written / METADATA_FILE, encode_metadata(metadata))
     written.rename(place)
@@ -75,6 +81,28 @@ def models(directory: Path) -> list[Registered]:
         except (ModelRefused, msgspec.DecodeError) as error:
             found.append(Registered(place.name, place == serving, problem=str(error)))
     return sorted(found, key=lambda model: (model.metadata is None, model.metadata and model.metadata.created_ns))
+
+
+class FoldCache:
+    """What models of earlier days said of later ones, kept from run to run; a damaged file is as none."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / ".folds"
+
+    def get(self, key: str) -> dict[str, NDArray[np.float64]] | None:
+        try:
+            with np.load(self._directory / f"{key}.npz") as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+            return None
+
+    def put(self, key: str, arrays: dict[str, NDArray[np.float64]]) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        data = BytesIO()
+        np.savez(data, **arrays)
+        beside = self._directory / f".{key}.{os.getpid()}"
+        _write(beside, data.getvalue())
+        beside.replace(self._directory / f"{key}.npz")
 
 
 def _write(path: Path, data: bytes) -> None:

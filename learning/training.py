@@ -19,14 +19,27 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from learning import calibration
+from learning import calibration, markout
 from learning.dataset import Dataset
+from learning.effects import Effect, effects
 from learning.evaluation import Evaluation, evaluate
-from learning.export import to_onnx
-from router.model import NATIVE_FILE, ONNX_FILE, Calibration, HazardBins, ModelMetadata, OnnxModel, content_id
+from learning.export import person_period_to_onnx, to_onnx
+from learning.markout import MarkoutConfig, MarkoutScore
+from learning.walk_forward import WalkForward
+from router.model import (
+    MARKOUT_FILE,
+    NATIVE_FILE,
+    ONNX_FILE,
+    Calibration,
+    HazardBins,
+    ModelMetadata,
+    OnnxModel,
+    content_id,
+)
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]  # rounds done, rounds in all
+Boost = Callable[[Dataset, "TrainingConfig", Progress], xgboost.Booster]
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +58,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration_share: float = 0.2  # of the rows, before those held out
     held_out_share: float = 0.2  # of the rows, the latest
     min_rows: int = 100  # in each stretch, with a known outcome
+    embargo_s: float = 300.0  # between two stretches beyond the longest horizon: five half-lives of the slowest feature
+    head: MarkoutConfig = MarkoutConfig()  # of markouts
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -66,6 +81,10 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
     calibrated: Window
     held_out: Window
     evaluation: Evaluation
+    markout: MarkoutScore | None = None  # on the same rows; None without enough fills
+    walk_forward: WalkForward | None = None  # by day, where there were days; `evaluation` is then that of all of them
+    effects: list[Effect] = []  # the largest first
+    engine: str = "xgboost"
 
 
 @dataclass(frozen=True)
@@ -74,8 +93,7 @@ class TrainedModel:
 
     metadata: ModelMetadata
     record: TrainingRecord
-    onnx: bytes
-    native: bytes
+    files: dict[str, bytes]
 
     @property
     def model_id(self) -> str:
@@ -86,6 +104,17 @@ class TrainedModel:
         return self.record.evaluation
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A calibrated model without a record of how it came to be."""
+
+    metadata: ModelMetadata
+    files: dict[str, bytes]
+
+    def model(self) -> OnnxModel:
+        return OnnxModel(self.metadata, self.files[ONNX_FILE])
+
+
 class NotEnoughData(Exception):  # noqa: N818 - not an error: the prior goes on serving
     """Too few rows to learn from; the text says how many of what were there."""
 
@@ -94,38 +123,70 @@ def train(
     rows: Dataset, config: TrainingConfig, progress: Progress = lambda done, total: None, version: str = ""
 ) -> TrainedModel:
     """A calibrated, evaluated model of `rows`; NotEnoughData where a stretch has too few."""
-    stretches = split(rows, config)
-    first, second, third = (rows.take(stretch) for stretch in stretches)
-    for stretch, name in ((first, "to fit"), (second, "to calibrate"), (third, "held out")):
-        _require(stretch, name, config.min_rows)
-    booster = _boost(first, config, progress)
-    onnx, native = to_onnx(booster), bytes(booster.save_raw("ubj"))
-    uncalibrated = ModelMetadata(
-        model_id="",
-        created_ns=0,
-        schema_hash=rows.schema_hash,
-        feature_names=rows.feature_names,
-        bin_edges_s=config.bin_edges_s,
-        calibration=calibration.IDENTITY,
-        files={name: hashlib.sha256(data).hexdigest() for name, data in ((ONNX_FILE, onnx), (NATIVE_FILE, native))},
-        training=msgspec.Raw(b"null"),
-    )
-    # What is calibrated and judged is what will serve: ONNX Runtime, not the booster.
-    metadata = msgspec.structs.replace(uncalibrated, calibration=_calibrate(OnnxModel(uncalibrated, onnx), second))
-    probability = OnnxModel(metadata, onnx).fill_probabilities(third.features, third.horizon_ns)
+    cut = split(rows, config)
+    first, second, third = (rows.take(stretch) for stretch in cut)
+    require(third, "held out", config.min_rows)
+    fitted = fit(first, second, config, progress)
+    probability, markouts = fitted.model().predict(third.features, third.horizon_ns)
+    earlier = rows.take(cut[0] | cut[1])
     record = TrainingRecord(
         version=version,
         xgboost=xgboost.__version__,
         config=config,
         data_hash=rows.data_hash(),
-        fitted=_window(first),
-        calibrated=_window(second),
-        held_out=_window(third),
-        evaluation=evaluate(probability, third, rows.take(stretches[0] | stretches[1])),
+        fitted=window(first),
+        calibrated=window(second),
+        held_out=window(third),
+        evaluation=evaluate(probability, third, earlier),
+        markout=markout.score(markouts, third, earlier),
+        effects=effects(fitted.model(), third),
     )
-    metadata = msgspec.structs.replace(metadata, training=msgspec.Raw(msgspec.json.encode(record)))
+    return finished(fitted, record)
+
+
+def finished(fitted: Fitted, record: TrainingRecord) -> TrainedModel:
+    """The model with its record and the id that follows from both."""
+    metadata = msgspec.structs.replace(fitted.metadata, training=msgspec.Raw(msgspec.json.encode(record)))
     metadata = msgspec.structs.replace(metadata, model_id=content_id(metadata))
-    return TrainedModel(metadata, record, onnx, native)
+    return TrainedModel(metadata, record, fitted.files)
+
+
+def fit(
+    first: Dataset,
+    second: Dataset,
+    config: TrainingConfig,
+    progress: Progress = lambda done, total: None,
+    boost: Boost | None = None,
+) -> Fitted:
+    """A model of the `first` rows, calibrated on the `second`; NotEnoughData where either has too few.
+
+    What is calibrated is what will serve: ONNX Runtime, not the booster. The head for markouts is kept only if it beat
+    a table of venue and action on the second rows.
+    """
+    for stretch, name in ((first, "to fit"), (second, "to calibrate")):
+        require(stretch, name, config.min_rows)
+    hazard = (boost or boost_bins)(first, config, progress)
+    head = markout.fit(first, second, config.head, config.seed, config.nthread)
+    bins = len(config.bin_edges_s)
+    long = hazard.num_features() > first.features.shape[1]
+    onnx = person_period_to_onnx(hazard, bins, head) if long else to_onnx(hazard, head)
+    files = {ONNX_FILE: onnx, NATIVE_FILE: bytes(hazard.save_raw("ubj"))}
+    if head is not None:
+        files[MARKOUT_FILE] = bytes(head.save_raw("ubj"))
+    uncalibrated = ModelMetadata(
+        model_id="",
+        created_ns=0,
+        schema_hash=first.schema_hash,
+        feature_names=first.feature_names,
+        bin_edges_s=config.bin_edges_s,
+        calibration=calibration.IDENTITY,
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        training=msgspec.Raw(b"null"),
+        has_markout=head is not None,
+        native="person_period" if long else "bins",
+    )
+    calibrated = _calibrate(OnnxModel(uncalibrated, onnx), second)
+    return Fitted(msgspec.structs.replace(uncalibrated, calibration=calibrated), files)
 
 
 def split(rows: Dataset, config: TrainingConfig) -> list[NDArray[np.bool_]]:
@@ -133,8 +194,15 @@ def split(rows: Dataset, config: TrainingConfig) -> list[NDArray[np.bool_]]:
     if not len(rows):
         return [np.zeros(0, dtype=np.bool_)] * 3
     held_out = 1.0 - config.held_out_share
-    cuts_ns = np.quantile(rows.at_ns, [held_out - config.calibration_share, held_out]).astype(np.int64)
-    embargo_ns = int(rows.horizon_ns.max())
+    return stretches(rows, [held_out - config.calibration_share, held_out], int(rows.horizon_ns.max()))
+
+
+def stretches(rows: Dataset, cuts: list[float], embargo_ns: int) -> list[NDArray[np.bool_]]:
+    """The rows between the `cuts` (shares of all, ascending), each stretch later than those before.
+
+    A parent's rows are of the stretch in which it began, or of none; `embargo_ns` after each cut are left out.
+    """
+    cuts_ns = np.quantile(rows.at_ns, cuts).astype(np.int64)
     _, parent = np.unique(rows.parent_id, return_inverse=True)
     started_ns = np.full(parent.max() + 1, np.iinfo(np.int64).max)
     np.minimum.at(started_ns, parent, rows.at_ns)
@@ -142,7 +210,7 @@ def split(rows: Dataset, config: TrainingConfig) -> list[NDArray[np.bool_]]:
     from_ns = np.array([rows.at_ns[0], *(cuts_ns + embargo_ns)])[stretch]
     to_ns = np.array([*cuts_ns, np.iinfo(np.int64).max])[stretch]
     inside = (rows.at_ns >= from_ns) & (rows.at_ns + rows.horizon_ns <= to_ns)
-    return [inside & (stretch == number) for number in range(3)]
+    return [inside & (stretch == number) for number in range(len(cuts) + 1)]
 
 
 def hazard_gradient(margins: Floats, events: Floats, exposure: Floats) -> tuple[Floats, Floats]:
@@ -160,7 +228,7 @@ def hazard_gradient(margins: Floats, events: Floats, exposure: Floats) -> tuple[
     return gradient, exposure * np.maximum(hazard * (1.0 - hazard), 1e-6)
 
 
-def _boost(rows: Dataset, config: TrainingConfig, progress: Progress) -> xgboost.Booster:
+def boost_bins(rows: Dataset, config: TrainingConfig, progress: Progress) -> xgboost.Booster:
     events, exposure = rows.hazard_targets(HazardBins(config.bin_edges_s))
 
     def objective(margins: Any, _: xgboost.DMatrix) -> tuple[Floats, Floats]:
@@ -211,7 +279,7 @@ class _Rounds(xgboost.callback.TrainingCallback):
         return False
 
 
-def _require(stretch: Dataset, name: str, rows: int) -> None:
+def require(stretch: Dataset, name: str, rows: int) -> None:
     known = stretch.known
     filled = int(stretch.filled.sum())
     if known.sum() < rows or not 0 < filled < known.sum():
@@ -221,5 +289,5 @@ def _require(stretch: Dataset, name: str, rows: int) -> None:
         )
 
 
-def _window(stretch: Dataset) -> Window:
+def window(stretch: Dataset) -> Window:
     return Window(int(stretch.at_ns[0]), int(stretch.at_ns[-1]), len(stretch))

@@ -1,16 +1,17 @@
 """P(fill): what a model answers, how its numbers become a probability, and when an artifact is refused.
 
 A model is a discrete-time hazard: for each bin of time since submission the log-odds that an order that is still
-unfilled fills in that bin. P(fill within h) follows for any h and never falls with h. An artifact is a directory that
-holds the trained booster, the same trees as ONNX, and metadata that names the hash of both. It serves only if every
-byte is what was registered, if it was trained on the features that this router computes, and if ONNX Runtime and the
-booster give the same answers: a model that is almost right is worse than the prior per venue.
+unfilled fills in that bin. P(fill within h) follows for any h and never falls with h. A second head, where a model has
+one, is the markout to expect of a fill. An artifact is a directory that holds the trained boosters, the same trees as
+one ONNX graph, and metadata that names the hash of each. It serves only if every byte is what was registered, if it was
+trained on the features that this router computes, and if ONNX Runtime and the boosters give the same answers: a model
+that is almost right is worse than the prior per venue.
 """
 
 import hashlib
 import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -24,6 +25,7 @@ Floats = NDArray[np.float64]
 METADATA_FILE = "metadata.json"
 ONNX_FILE = "model.onnx"
 NATIVE_FILE = "model.ubj"
+MARKOUT_FILE = "markout.ubj"
 CHAMPION_FILE = "champion"
 INPUT, OUTPUT = "features", "margins"
 PARITY_TOLERANCE = 1e-5  # of a probability; float32 sums of 200 leaves differ by about 1e-7
@@ -40,10 +42,10 @@ class FillModel(Protocol):
     @property
     def schema_hash(self) -> str: ...
 
-    def fill_probabilities(self, features: Features, horizons_ns: Nanoseconds) -> Floats:
-        """P(fill within the horizon) of each candidate: float64 [n] of float32 [n, F] and int64 [n].
+    def predict(self, features: Features, horizons_ns: Nanoseconds) -> tuple[Floats, Floats | None]:
+        """P(fill within the horizon) and markout given a fill, bps: float64 [n] each, of float32 [n, F], int64 [n].
 
-        A horizon of 0 is an immediate order: whether it fills at all.
+        A horizon of 0 is an immediate order: whether it fills at all. No markouts from a model without that head.
         """
         ...
 
@@ -61,8 +63,8 @@ class PriorModel:
         self.schema_hash = schema_hash
         self._column = fill_prior_column
 
-    def fill_probabilities(self, features: Features, horizons_ns: Nanoseconds) -> Floats:
-        return features[:, self._column].astype(np.float64)
+    def predict(self, features: Features, horizons_ns: Nanoseconds) -> tuple[Floats, Floats | None]:
+        return features[:, self._column].astype(np.float64), None
 
 
 class HazardBins:
@@ -129,8 +131,11 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"calibrated knots reach {calibrated[0]}..{calibrated[-1]}, expected 0..1")
 
 
-class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a model directory says of itself. `model_id` is the hash of all the rest but `created_ns`."""
+class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a model directory says of itself. `model_id` is the hash of all the rest but `created_ns`.
+
+    A field that was added later has a default, which is left out of the hash, so that older models keep their id.
+    """
 
     model_id: str
     created_ns: int
@@ -140,6 +145,9 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     calibration: Calibration
     files: dict[str, str]  # name -> SHA-256
     training: msgspec.Raw  # how it came to be, a learning.training.TrainingRecord; serving doesn't need it
+    has_markout: bool = False  # a last output: the markout in bps to expect of a fill
+    # "bins": a tree has a weight for each bin in its leaves. "person_period": the bin is the last feature.
+    native: Literal["bins", "person_period"] = "bins"
 
     def __post_init__(self) -> None:
         edges = np.array(self.bin_edges_s)
@@ -197,6 +205,7 @@ class OnnxModel:
         self.schema_hash = metadata.schema_hash
         self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         self._bins = HazardBins(metadata.bin_edges_s)
+        self._outputs = self._bins.count + metadata.has_markout
         self._bound: dict[int, tuple[Any, Features, Features]] = {}
         # The calibration as a function of survival, which spares a subtraction in every call.
         self._survival = 1.0 - np.array(metadata.calibration.raw)[::-1]
@@ -211,22 +220,33 @@ class OnnxModel:
                 f"{directory / METADATA_FILE}: trained on features of schema {metadata.schema_hash!r}, "
                 f"expected {schema_hash!r}, which this router computes"
             )
-        onnx, native = (_checked(directory / name, metadata) for name in (ONNX_FILE, NATIVE_FILE))
+        onnx = _checked(directory / ONNX_FILE, metadata)
         try:
             model = cls(metadata, onnx)
             model.margins(np.zeros((1, len(metadata.feature_names)), dtype=np.float32))
         except Exception as error:  # ONNX Runtime raises its own classes straight from Exception
             raise ModelRefused(f"{directory / ONNX_FILE}: {error}; expected a model that ONNX Runtime runs") from error
-        model._check_parity(directory, native)
+        model.check_parity(directory)
         return model
 
+    def predict(self, features: Features, horizons_ns: Nanoseconds) -> tuple[Floats, Floats | None]:
+        margins = self.margins(features)
+        if not self.metadata.has_markout:
+            return self._probabilities(margins, horizons_ns), None
+        return self._probabilities(margins[:, :-1], horizons_ns), margins[:, -1].astype(np.float64)
+
     def fill_probabilities(self, features: Features, horizons_ns: Nanoseconds) -> Floats:
-        survival = self._bins.survival(self.margins(features), horizons_ns)
-        calibrated: Floats = np.interp(survival, self._survival, self._calibrated)
+        return self.predict(features, horizons_ns)[0]
+
+    def _probabilities(self, margins: NDArray[np.float32], horizons_ns: Nanoseconds) -> Floats:
+        calibrated: Floats = np.interp(self._bins.survival(margins, horizons_ns), self._survival, self._calibrated)
         return calibrated
 
     def margins(self, features: Features) -> NDArray[np.float32]:
-        """Log-odds of the hazard in each bin, float32 [n, bins]; the next call with as many rows overwrites them."""
+        """Log-odds of the hazard in each bin, and the markout where the model has it: float32 [n, outputs].
+
+        The next call with as many rows overwrites them.
+        """
         rows = len(features)
         binding, bound_features, bound_margins = self._bound.get(rows) or self._bind(rows)
         np.copyto(bound_features, features)
@@ -236,7 +256,7 @@ class OnnxModel:
     def _bind(self, rows: int) -> tuple[Any, Features, Features]:
         """Arrays of so many rows that ONNX Runtime reads and writes in place: 10 rows take 5 us less than by value."""
         features = np.zeros((rows, len(self.metadata.feature_names)), dtype=np.float32)
-        margins = np.zeros((rows, self._bins.count), dtype=np.float32)
+        margins = np.zeros((rows, self._outputs), dtype=np.float32)
         binding = self._session.io_binding()
         binding.bind_cpu_input(INPUT, features)
         binding.bind_output(OUTPUT, "cpu", 0, np.float32, margins.shape, margins.ctypes.data)
@@ -245,25 +265,58 @@ class OnnxModel:
             self._bound[rows] = bound
         return bound
 
-    def _check_parity(self, directory: Path, native: bytes) -> None:
+    def check_parity(self, directory: Path) -> float:
+        """The largest difference between ONNX and boosters on the probe, in a probability or in tenths of a bp.
+
+        ModelRefused above PARITY_TOLERANCE, and for boosters that are not of these features.
+        """
+        native = self._native_margins(directory / NATIVE_FILE)
+        served = self.margins(native.probe)[:, : self._bins.count]
+        if native.margins.shape != served.shape:
+            raise ModelRefused(
+                f"{directory / NATIVE_FILE}: {native.margins.shape[1]} outputs, expected {served.shape[1]}"
+            )
+        worst = _largest(np.abs(_hazard(native.margins) - _hazard(served)), directory, NATIVE_FILE)
+        if self.metadata.has_markout:
+            head = self._native_margins(directory / MARKOUT_FILE, outputs=1)
+            markouts = self.margins(head.probe)[:, -1:]
+            worst = max(worst, _largest(np.abs(head.margins - markouts) / 10, directory, MARKOUT_FILE))
+        return worst
+
+    def _native_margins(self, path: Path, outputs: int = 0) -> "_Native":
         import xgboost  # only here: serving doesn't need it, and it is a second of start-up
 
+        width = len(self.metadata.feature_names)
+        long = self.metadata.native == "person_period" and not outputs
+        data = _checked(path, self.metadata)
         try:
-            booster = xgboost.Booster(model_file=bytearray(native))
-            probe = _probe(msgspec.json.decode(booster.save_raw("json")), len(self.metadata.feature_names))
-            margins = booster.inplace_predict(probe, predict_type="margin").reshape(len(probe), -1)
-        except (xgboost.core.XGBoostError, ValueError) as error:
-            raise ModelRefused(f"{directory / NATIVE_FILE}: {error}; expected a booster of these features") from error
-        served = self.margins(probe)
-        if margins.shape != served.shape:
-            raise ModelRefused(f"{directory / NATIVE_FILE}: {margins.shape[1]} outputs, expected {served.shape[1]}")
-        difference = np.abs(_hazard(margins) - _hazard(served)).max(axis=1)
-        row = int(difference.argmax())
-        if not difference[row] <= PARITY_TOLERANCE:
-            raise ModelRefused(
-                f"{directory / ONNX_FILE}: differs from {NATIVE_FILE} by {difference[row]:.2g} in a probability "
-                f"(row {row} of the probe), expected at most {PARITY_TOLERANCE:g}"
-            )
+            booster = xgboost.Booster(model_file=bytearray(data))
+            trees = msgspec.json.decode(booster.save_raw("json"))
+            probe = _probe(trees, width + long)[:, :width]
+            asked = np.repeat(probe, self._bins.count, axis=0) if long else probe
+            if long:
+                bins = np.tile(np.arange(self._bins.count, dtype=np.float32), len(probe))
+                asked = np.column_stack([asked, bins])
+            margins = booster.inplace_predict(asked, predict_type="margin").reshape(len(probe), -1)
+        except (xgboost.core.XGBoostError, ValueError, IndexError) as error:
+            raise ModelRefused(f"{path}: {error}; expected a booster of these features") from error
+        return _Native(np.ascontiguousarray(probe), margins)
+
+
+class _Native(NamedTuple):
+    probe: Features
+    margins: NDArray[np.float32]
+
+
+def _largest(difference: Floats, directory: Path, native: str) -> float:
+    of_rows = difference.max(axis=1)
+    row = int(of_rows.argmax())
+    if not of_rows[row] <= PARITY_TOLERANCE:
+        raise ModelRefused(
+            f"{directory / ONNX_FILE}: differs from {native} by {of_rows[row]:.2g} in a probability "
+            f"(row {row} of the probe), expected at most {PARITY_TOLERANCE:g}"
+        )
+    return float(of_rows[row])
 
 
 def _hazard(margins: NDArray[np.float32]) -> Floats:

@@ -97,8 +97,9 @@ class Routing:
         matrix = b""
         if found:
             horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
-            probabilities = self.model.fill_probabilities(rows, horizons_ns).tolist()
-            scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics)
+            predicted, markouts = self.model.predict(rows, horizons_ns)
+            probabilities, markouts_bps = predicted.tolist(), None if markouts is None else markouts.tolist()
+            scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics, markouts_bps)
             if terms is not None and terms.whole:
                 chosen = allocate_whole(slice_, found, scores, policy)
             else:

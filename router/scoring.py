@@ -10,8 +10,8 @@ penalty for what does not, which is the cost of crossing the spread later.
     price    sign * (px - mid) / mid: what is paid against the mid. A take pays the average over the displayed levels
              that it needs, a midpoint peg nothing.
     fee      the venue's maker fee for what rests, its taker fee for what takes; a rebate is negative.
-    markout  the recent adverse move of the mid after such fills (`VenueStatistics`): a passive order is filled most
-             readily when the price is about to go through it.
+    markout  the adverse move of the mid to expect after such a fill: the model's, or the recent mean of such fills
+             (`VenueStatistics`). A passive order is filled most readily when the price is about to go through it.
     no_fill  half the spread, plus the mean taker fee of the lit venues, plus the price of waiting:
              (1 + urgency) * volatility * sqrt(T) / sqrt(2 pi).
              The last is the expected adverse part of a driftless Gaussian move in the horizon T, E[max(x, 0)] =
@@ -54,14 +54,18 @@ def score(
     view: SymbolView,
     venues: Mapping[str, VenueTerms],
     statistics: VenueStatistics,
+    markouts_bps: Sequence[float] | None = None,
 ) -> list[Score]:
-    """The expected cost of each candidate, given its fill probability (0..1). The view must have a bid and an offer."""
+    """The expected cost of each candidate, given its fill probability (0..1). The view must have a bid and an offer.
+
+    `markouts_bps`, where a model predicts them, take the place of the recent ones.
+    """
     sign, mid_px = side.sign, view.mid_px
     per_px = 1e4 / mid_px
     crossing_bps = max(view.ask_px - view.bid_px, 0) / 2 * per_px + _mean_taker_fee_px(venues.values()) * per_px
     waiting_bps = (1.0 + wanted.urgency) * view.volatility_bps * _ADVERSE
     scores = []
-    for candidate, probability in zip(candidates, probabilities, strict=True):
+    for index, (candidate, probability) in enumerate(zip(candidates, probabilities, strict=True)):
         terms = venues[candidate.venue]
         if candidate.action is MID_PEG:
             price_bps = 0.0
@@ -69,7 +73,7 @@ def score(
             price_bps = sign * (_fill_px(candidate, side, wanted.qty, view) - mid_px) * per_px
         fee_bps = (terms.maker_fee_px if candidate.horizon_ns else terms.taker_fee_px) * per_px
         recent = statistics.of(candidate.venue, candidate.action)
-        markout_bps = recent.markout_bps
+        markout_bps = recent.markout_bps if markouts_bps is None else markouts_bps[index]
         no_fill_bps = crossing_bps + waiting_bps * sqrt(candidate.horizon_ns / 1e9 or RETRY_S)
         expected = probability * recent.filled_fraction
         cost_bps = expected * (price_bps + fee_bps + markout_bps) + (1.0 - expected) * no_fill_bps

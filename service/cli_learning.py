@@ -2,7 +2,9 @@
 
 import argparse
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from types import ModuleType
 
 from service.command import CommandError, existing
@@ -41,9 +43,26 @@ def _with_the_extra(args: argparse.Namespace) -> ModuleType:
 
 
 def train(args: argparse.Namespace) -> int:
-    from service import training
+    if args.archive is None:
+        if args.every or args.since:
+            raise CommandError("fairlead train: --every and --since go with --archive; simulated orders don't change")
+        from service import training
 
-    return training.main(args)
+        return training.main(args)
+    args.name = "train"
+    _with_the_extra(args)
+    from learning.archive import ArchiveError
+    from service import training_archive
+
+    if args.engine == "spark" and (find_spec("pyspark") is None or which("java") is None):
+        raise CommandError(
+            "fairlead train: --engine spark needs pyspark, the extra 'spark': pip install 'fairlead[archive,spark]'; "
+            "and a Java runtime, java on the PATH"
+        )
+    try:
+        return training_archive.main(args)
+    except (ArchiveError, ValueError) as error:
+        raise CommandError(f"fairlead train: {error}") from None
 
 
 def learn(args: argparse.Namespace) -> int:
@@ -93,6 +112,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _period(text: str) -> str:
+    if text[-1:] not in ("m", "h", "d") or not text[:-1].isdecimal() or not int(text[:-1]):
+        raise argparse.ArgumentTypeError(f"{text!r} found, expected such as 30m, 6h or 1d")
+    return text
+
+
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """`command(name, function, text)` adds a command to `fairlead`."""
     text = "bring the archive, as Parquet, up to date with a journal; or check the features in the journal"
@@ -125,6 +150,17 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     trained.add_argument(
         "--simulators", type=existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
+    )
+
+    trained.add_argument(
+        "--archive", type=Path, metavar="DIR", help="learn from this archive instead, judged day by day"
+    )
+    trained.add_argument("--since", default="", metavar="DAY", help="with --archive: from this day on, as 2026-01-05")
+    trained.add_argument(
+        "--every", type=_period, metavar="TIME", help="with --archive: again each time, such as 6h or 1d"
+    )
+    trained.add_argument(
+        "--engine", choices=["xgboost", "spark"], default="xgboost", help="spark: XGBoost on Spark, for large archives"
     )
 
     learned = command("learn", learn, "learn from a recorded market day, and judge what was learned on its later part")

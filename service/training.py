@@ -21,7 +21,7 @@ from learning.evaluation import Evaluation
 from learning.registry import register, set_champion
 from learning.training import NotEnoughData, TrainedModel, TrainingConfig, train
 from router.features import FEATURES, schema_hash
-from router.model import PriorModel
+from router.model import FillModel, PriorModel
 from service.config import ServiceConfig
 from service.examples import daemon_config, simulators_config
 from service.node import VERSION
@@ -45,8 +45,11 @@ def produce(
     parents: int,
     seed: int,
     progress: Callable[[float], None] = lambda share: None,
+    start_ns: int = START_NS,
+    model: FillModel | None = None,
+    exploration: float = EXPLORATION,
 ) -> list[AnyFact]:
-    """The facts of a run in virtual time in which `parents` orders are worked on the prior, partly at random.
+    """The facts of a run in virtual time in which `parents` orders are worked, on the prior if there is no `model`.
 
     The same arguments give the same facts, to the byte. `progress` is told the share that is done, 0..1.
     """
@@ -57,28 +60,28 @@ def produce(
         parents,
         seed,
         [item.instrument for item in config.instruments if item.symbol in start_px],
-        START_NS + WARM_UP_NS,
+        start_ns + WARM_UP_NS,
         duration_ns,
         account=client.accounts[0],
         longest_ns=60 * SECOND_NS,
     )
     session = EmsSession(client.begin_string, client.name, config.service.comp_id)
-    policy = msgspec.structs.replace(config.policy, exploration=EXPLORATION)
+    policy = msgspec.structs.replace(config.policy, exploration=exploration)
     prior = PriorModel(
         FEATURES.index("fill_prior"), schema_hash([venue.name for venue in config.venues if venue.enabled])
     )
     ems = Ems(session, plan, start_px.__getitem__)
     simulation = Simulation(
         msgspec.structs.replace(config, policy=policy),
-        Market(market, seed, START_NS),
+        Market(market, seed, start_ns),
         latency_ns,
-        prior,
+        model or prior,
         {client.name: ems},
-        START_NS,
+        start_ns,
     )
-    end_ns = START_NS + WARM_UP_NS + duration_ns
+    end_ns = start_ns + WARM_UP_NS + duration_ns
     for step in range(1, 101):
-        simulation.world.run_until(START_NS + (end_ns - START_NS) * step // 100)
+        simulation.world.run_until(start_ns + (end_ns - start_ns) * step // 100)
         progress(step / 100)
     return simulation.facts
 

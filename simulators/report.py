@@ -109,7 +109,7 @@ def html(sources: Sequence[Source]) -> str:
         f"<figure><figcaption><b>{escape(title)}</b> {escape(note)}</figcaption>{svg}</figure>"
         for title, note, svg in _charts(sources)
     )
-    return _PAGE.format(names=names, facts=_facts_html(sources), figures=figures, rest=_rest_html(sources), css=_CSS)
+    return _PAGE.format(names=names, facts=_facts_html(sources), figures=figures, rest=_rest_html(sources), css=CSS)
 
 
 _STYLES = {"in": "green", "out": "red", "": "dim"}
@@ -278,7 +278,7 @@ def _impact_charts(moved: Sequence[tuple[int, str, Impact]]) -> list[tuple[str, 
     ]
 
 
-_CSS = """
+CSS = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #667085; --paper: #fff; --rule: #e4e7ec; --band: #12b76a26;
   --in: #067647; --out: #b42318; --s0: #2563eb; --s1: #d97706; --s2: #7c3aed; --s3: #0d9488; --s4: #db2777; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --paper: #12161d; --rule: #2b3240;

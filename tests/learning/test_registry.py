@@ -20,7 +20,7 @@ def test_a_registered_model_serves(tmp_path, trained):
     assert model_id == trained[0].model_id
     model = OnnxModel.load(registry / model_id, SCHEMA)
     assert (model.model_id, model.schema_hash) == (model_id, SCHEMA)
-    assert (model.metadata.created_ns, model.metadata.files.keys()) == (5, {"model.onnx", "model.ubj"})
+    assert (model.metadata.created_ns, model.metadata.files.keys()) == (5, {"model.onnx", "model.ubj", "markout.ubj"})
     assert [path.name for path in registry.iterdir()] == [model_id]  # nothing half-written is left
 
 

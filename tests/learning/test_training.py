@@ -11,7 +11,7 @@ CONFIG = TrainingConfig()
 
 
 def served(trained):
-    return OnnxModel(trained.metadata, trained.onnx)
+    return OnnxModel(trained.metadata, trained.files["model.onnx"])
 
 
 def kaplan_meier(time_ns, filled, horizon_ns):
@@ -70,7 +70,7 @@ def test_it_does_not_claim_to_beat_what_it_does_not_beat():
 def test_the_same_rows_and_seed_give_the_same_model():
     rows = draw(2_000, 3).rows
     first, again = train(rows, CONFIG, version="1"), train(rows, CONFIG, version="1")
-    assert (first.model_id, first.onnx, first.native) == (again.model_id, again.onnx, again.native)
+    assert (first.model_id, first.files) == (again.model_id, again.files)
     others = [
         train(rows, TrainingConfig(seed=2), version="1"),
         train(rows, CONFIG, version="2"),

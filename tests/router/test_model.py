@@ -95,7 +95,8 @@ def test_the_prior_is_the_venues_own_column():
     features = np.array([[1, 0.25, 9], [2, 0.75, 9]], dtype=np.float32)
     prior = PriorModel(1, SCHEMA)
     assert (prior.model_id, prior.schema_hash) == ("prior", SCHEMA)
-    found = prior.fill_probabilities(features, np.array([0, SECOND]))
+    found, markouts = prior.predict(features, np.array([0, SECOND]))
+    assert markouts is None
     assert (found.tolist(), found.dtype) == ([0.25, 0.75], np.float64)
 
 
@@ -182,9 +183,14 @@ DAMAGE = {
         lambda place, others: swap(place, "model.ubj", (others[1] / "model.ubj").read_bytes()),
         "model.onnx: differs from model.ubj",
     ),
+    "markouts of another model": (
+        lambda place, others: swap(place, "markout.ubj", (others[1] / "markout.ubj").read_bytes()),
+        "model.onnx: differs from markout.ubj",
+    ),
+    "no markouts": (lambda place, _: (place / "markout.ubj").unlink(), "markout.ubj: No such file"),
     "onnx with other bins": (
         lambda place, others: swap(place, "model.onnx", (others[2] / "model.onnx").read_bytes()),
-        "model.onnx: .*index: 1 Got: 5 Expected: 2.*expected a model that ONNX Runtime runs",
+        "model.onnx: .*index: 1 Got: 6 Expected: 3.*expected a model that ONNX Runtime runs",
     ),
     "booster with other bins": (
         lambda place, others: swap(place, "model.ubj", (others[2] / "model.ubj").read_bytes()),
