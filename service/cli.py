@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service import cli_fix, cli_journal, cli_learning
+from service import cli_fix, cli_journal, cli_learning, cli_market
 from service.command import NARROWEST, CommandError, existing
 
 if TYPE_CHECKING:
@@ -106,22 +106,6 @@ def demo(args: argparse.Namespace) -> int:
     from service import demo as service_demo
 
     return service_demo.main(args)
-
-
-def market(args: argparse.Namespace) -> int:
-    from service import market as service_market
-    from simulators.presets import UnknownPreset
-
-    if args.action == "report" and len(args.tape) != len(args.book):
-        raise CommandError("fairlead market: --tape and --book go together, the messages and the order book of one day")
-    if args.action == "report" and not args.preset and not args.tape:
-        raise CommandError("fairlead market report: nothing to measure: give --preset or --tape with --book")
-    try:
-        return service_market.report(args) if args.action == "report" else service_market.export(args)
-    except UnknownPreset as unknown:
-        raise CommandError(f"fairlead market: {unknown}") from None
-    except ValueError as error:  # a tape that is none
-        raise CommandError(f"fairlead market: {error}") from None
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -228,12 +212,6 @@ def _check_scope(scope: str, config: "ServiceConfig") -> None:
         raise CommandError(f"fairlead ctl: there is no {kind} {name!r}; expected one of {', '.join(names[kind])}")
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -269,26 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
     shown.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
 
-    measured = command("market", market, "what simulated markets and real tapes have in common, measured")
-    measuring = measured.add_subparsers(dest="action", metavar="ACTION", required=True)
-    text = "the facts of presets and of tapes side by side; --preset and --tape may be given more than once"
-    reported = measuring.add_parser("report", help=text, description=text)
-    known = "large_tick, mid_cap or volatile_wide"
-    reported.add_argument("--preset", action="append", default=[], metavar="NAME", help=known)
-    reported.add_argument("--tape", action="append", default=[], type=existing, metavar="MESSAGES", help="LOBSTER")
-    reported.add_argument("--book", action="append", default=[], type=existing, metavar="ORDERBOOK", help="its book")
-    text = "a simulated day in LOBSTER format: two files"
-    exported = measuring.add_parser("export", help=text, description=text)
-    exported.add_argument("--preset", required=True, metavar="NAME", help=known)
-    exported.add_argument("--tape", type=Path, required=True, metavar="MESSAGES", help="write the messages there")
-    exported.add_argument("--book", type=Path, required=True, metavar="ORDERBOOK", help="and the book after each there")
-    exported.add_argument("--levels", type=_count, default=10, metavar="N", help="of each side of the book")
-    exported.add_argument("--seed", type=int, default=1, metavar="S")
-    reported.add_argument("--days", type=_count, default=1, metavar="N", help="simulated days of each preset")
-    reported.add_argument("--seed", type=int, default=1, metavar="S", help="of the first simulated day")
-    reported.add_argument("--json", type=Path, metavar="FILE", help="write the facts there, one object a source")
-    reported.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures there")
-
+    cli_market.add_commands(command)
     cli_learning.add_commands(command)
 
     explained = command("explain", explain, "why an order was worked as it was, from the journal")

@@ -10,13 +10,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 
+from service.command import NARROWEST
 from simulators import presets
 from simulators.export import LobsterExport
 from simulators.facts import measure
 from simulators.impact import impact
 from simulators.market import Market
 from simulators.market_config import MarketConfig
-from simulators.recording import Recorder, Recording, record_tape
+from simulators.recording import record_market, record_tape
 from simulators.report import Source, html, table
 from simulators.tape_files import open_tape
 
@@ -25,18 +26,6 @@ OPEN_NS = 34_200 * SECOND_NS  # 9:30 after midnight
 SESSION_S = 23_400
 STEP_S = 60
 PAIRS = 24  # of twin runs
-_NARROWEST = 150  # columns of a table that goes to a file or a pipe
-
-
-def simulated_day(config: MarketConfig, seed: int, progress: Callable[[int], None] = lambda seconds: None) -> Recording:
-    """One session of the first symbol of a market; `progress` is told how many seconds have passed."""
-    market = Market(config, seed, OPEN_NS)
-    symbol = config.symbols[0].symbol
-    recorder = Recorder(market.references[symbol].books)
-    for second in range(STEP_S, SESSION_S + 1, STEP_S):
-        recorder.heard(market.advance(OPEN_NS + second * SECOND_NS), symbol)
-        progress(second)
-    return recorder.recording()
 
 
 def simulated(name: str, config: MarketConfig, days: int, seed: int, bars: Progress) -> Source:
@@ -45,7 +34,7 @@ def simulated(name: str, config: MarketConfig, days: int, seed: int, bars: Progr
     def passed(day: int) -> Callable[[int], None]:
         return lambda second: bars.update(task, completed=day + second / SESSION_S)
 
-    recordings = [simulated_day(config, seed + day, passed(day)) for day in range(days)]
+    recordings = [record_market(config, seed + day, SESSION_S, OPEN_NS, passed(day)) for day in range(days)]
     lit_qty = sum(recording.lit_qty for recording in recordings) / len(recordings)
     lot_qty = config.symbols[0].lot_qty
     mean_qty = sum(recording.trade_qty.mean() for recording in recordings) / len(recordings)
@@ -65,7 +54,7 @@ def report(args: argparse.Namespace) -> int:
     """`fairlead market report`: 0, whatever the facts say; they are there to be read."""
     console = Console()
     if not console.is_terminal:
-        console.width = max(console.width, _NARROWEST)
+        console.width = max(console.width, NARROWEST)
     configs = {name: presets.load(name) for name in args.preset}
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console

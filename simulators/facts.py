@@ -5,7 +5,7 @@ a source are averaged. What a day is too short or too quiet to say is None, neve
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import msgspec
 import numpy as np
@@ -79,11 +79,13 @@ class Curves:
 
 @dataclass(frozen=True)
 class Distributions:
-    """Samples of the book once a second: what LOB-Bench compares (spread, depth, imbalance)."""
+    """What LOB-Bench compares: samples of the book once a second, and the messages."""
 
     spread_bps: Floats
     depth: Floats  # shares at the best bid and ask, in mean market orders
     imbalance: Floats  # (bid - ask) / (bid + ask) at the best prices
+    pause: Floats  # between two messages, as the decimal logarithm of seconds, from the microsecond up
+    order_qty: Floats  # shares of limit orders at the best price
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,9 @@ def measure(name: str, days: Sequence[Recording]) -> Measured:
             _mean_curve([day.signature() for day in each]),
             _mean_curve([day.sign_acf for day in each]),
             _mean_curve([day.response_bps(RESPONSE_S) for day in each]),
-            _mean_curve([_acf(np.abs(day.returns(10)), ABS_RETURN_LAGS) for day in each]),
+            _mean_curve([acf(np.abs(day.returns(10)), ABS_RETURN_LAGS) for day in each]),
         ),
-        Distributions(*(np.concatenate(parts) for parts in zip(*(day.book_samples() for day in each), strict=True))),
+        Distributions(*(np.concatenate(parts) for parts in zip(*(day.samples() for day in each), strict=True))),
         len(days),
         float(np.mean([day.seconds for day in each])) / 3600.0,
         float(np.mean([len(day.quote_ns) for day in days])),
@@ -144,7 +146,7 @@ class _Day:
         self._grid_ns = np.arange(start_ns, last_ns + 1, SECOND_NS)
         self._log_mid = np.log(self.mid_at(self._grid_ns))
         self.seconds = (last_ns - first_ns) / SECOND_NS
-        self.sign_acf = _acf(recording.trade_sign.astype(float), SIGN_LAGS)
+        self.sign_acf = acf(recording.trade_sign.astype(float), SIGN_LAGS)
         self.facts = self._facts()
 
     def mid_at(self, at_ns: npt.NDArray[np.int64]) -> Floats:
@@ -187,6 +189,14 @@ class _Day:
         mean_qty = recording.trade_qty.mean() if len(recording.trade_qty) else 1.0
         return spread_bps, (bid_qty + ask_qty) / 2.0 / mean_qty, (bid_qty - ask_qty) / (bid_qty + ask_qty)
 
+    def samples(self) -> tuple[Floats, ...]:
+        return *self.book_samples(), *self.message_samples()
+
+    def message_samples(self) -> tuple[Floats, Floats]:
+        pauses_s = np.diff(self._recording.quote_ns) / SECOND_NS
+        at_best = self._recording.submitted_qty[self._recording.submitted_behind_px <= 0]
+        return np.log10(np.maximum(pauses_s, 1e-6)), at_best.astype(float)
+
     def _facts(self) -> dict[str, float | None]:
         recording = self._recording
         signature, (response_1s, response_10s) = self.signature(), self.response_bps((1.0, 10.0))
@@ -195,15 +205,15 @@ class _Day:
         volume = np.histogram(recording.trade_ns, edges_ns, weights=recording.trade_sign * recording.trade_qty)[0]
         imbalance = self.book_samples()[2][::10][: len(returns)]
         flow_correlation = _correlation(volume, returns)
-        acf = dict(zip(SIGN_LAGS, self.sign_acf, strict=True))
+        memory = dict(zip(SIGN_LAGS, self.sign_acf, strict=True))
         traded = recording.lit_qty + recording.off_qty
         found = {
             "kurtosis_1s": _kurtosis(self.returns(1)),
             "kurtosis_10s": _kurtosis(returns),
             "kurtosis_60s": _kurtosis(self.returns(60)),
-            "abs_return_acf_10s": _acf(np.abs(returns), (1,))[0],
+            "abs_return_acf_10s": acf(np.abs(returns), (1,))[0],
             "signature_1s_120s": signature[0],
-            **{f"sign_acf_{lag}": acf[lag] for lag in (1, 2, 5, 10)},
+            **{f"sign_acf_{lag}": memory[lag] for lag in (1, 2, 5, 10)},
             "interarrival_cv": _variation(np.diff(recording.trade_ns)),
             "response_1s_bps": response_1s,
             "response_10s_bps": response_10s,
@@ -216,14 +226,13 @@ class _Day:
 
 
 def distances(ours: Distributions, theirs: Distributions) -> dict[str, tuple[float, float]]:
-    """For spread, depth and imbalance: L1 between the histograms (0 same, 2 disjoint), Wasserstein-1 in its unit."""
-    return {
-        name: (
-            _l1(getattr(ours, name), getattr(theirs, name)),
-            _wasserstein(getattr(ours, name), getattr(theirs, name)),
-        )
-        for name in ("spread_bps", "depth", "imbalance")
-    }
+    """For each distribution: L1 between the histograms (0 same, 2 disjoint) and Wasserstein-1 in its unit; NaN where a
+    side has no sample."""
+    found = {}
+    for field in fields(Distributions):
+        pair = getattr(ours, field.name), getattr(theirs, field.name)
+        found[field.name] = (_l1(*pair), _wasserstein(*pair)) if all(map(len, pair)) else (np.nan, np.nan)
+    return found
 
 
 def bins(*samples: Floats, count: int = 24) -> Floats:
@@ -256,7 +265,7 @@ def _kurtosis(values: Floats) -> float:
     return float(np.mean(centred**4) / variance**2) if variance else np.nan
 
 
-def _acf(values: Floats, lags: Sequence[int]) -> Floats:
+def acf(values: Floats, lags: Sequence[int]) -> Floats:
     """Autocorrelation at each lag; NaN where fewer than _FEWEST products are there."""
     centred = values - values.mean() if len(values) else values
     power = float(np.sum(centred**2))

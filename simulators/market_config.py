@@ -45,6 +45,9 @@ class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     jump_factor: Positive = 7.5  # how much larger they are
     stale_ticks: NotNegative = 0.0  # how far the price has to pass a quote before the fast act on it
     requote_share: Share = 0.25  # quotes left behind by the price that the fast improve at each look
+    lean_share: Share = (
+        0.14  # looks of the fast at a price at a quote that end in joining the other one, or leaving this
+    )
 
 
 class LitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="lit"):

@@ -8,7 +8,7 @@ stand for them, because they too are what the displayed book did not see coming.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,14 @@ import numpy.typing as npt
 from domain.market import TradePrinted
 from simulators.book import Book, BookSide, Resting
 from simulators.lobster import TapeKind, TapeRow
+from simulators.market import Market
+from simulators.market_config import MarketConfig
 from simulators.orders import TimedEvent
 
 Integers = npt.NDArray[np.int64]
+
+_SECOND_NS = 1_000_000_000
+_STEP_S = 60  # so that a day's events are never all in memory
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,16 @@ class Recording:
     trade_ns: Integers  # market orders: instant, side (1 bought), shares
     trade_sign: Integers
     trade_qty: Integers
-    submitted: int  # limit orders
+    submitted_qty: Integers  # limit orders: shares, and how far behind the best price of their side as it was before
+    submitted_behind_px: Integers
     executed: int  # executions of displayed orders
     lifetime_ns: Integers  # of the orders that were cancelled whole, from their submission
     lit_qty: int
     off_qty: int  # traded off the displayed books
+
+    @property
+    def submitted(self) -> int:
+        return len(self.submitted_qty)
 
 
 class Recorder:
@@ -49,13 +59,15 @@ class Recorder:
         self._quotes = array("q")
         self._trades = array("q")
         self._lifetimes = array("q")
+        self._submitted = array("q")
         self._since_ns: dict[object, int] = {}
-        self._submitted = self._executed = self._lit_qty = self._off_qty = 0
+        self._executed = self._lit_qty = self._off_qty = 0
+        self._best_px = {1: 0, -1: 0}  # of the last quote
         for book in self._books:
             book.watcher = self
 
     def added(self, book_side: BookSide, px: int, resting: Resting, at_ns: int) -> None:
-        self.submit(resting, at_ns)
+        self.submit(resting, resting.qty, px, book_side.sign, at_ns)
         self._look(at_ns)
 
     def reduced(self, book_side: BookSide, px: int, resting: Resting, qty: int, traded: bool, at_ns: int) -> None:
@@ -73,8 +85,10 @@ class Recorder:
             if isinstance(event, TradePrinted) and event.symbol == symbol and event.aggressor is None:
                 self._off_qty += event.qty
 
-    def submit(self, order: object, at_ns: int) -> None:
-        self._submitted += 1
+    def submit(self, order: object, qty: int, px: int, sign: int, at_ns: int) -> None:
+        """A limit order to buy (1) or sell (-1), before the quote that follows from it."""
+        best_px = self._best_px[sign]
+        self._submitted.extend((qty, (best_px - px) * sign if best_px else 0))
         self._since_ns[order] = at_ns
 
     def execute(self, sign: int, qty: int, at_ns: int) -> None:
@@ -96,11 +110,13 @@ class Recorder:
         self._off_qty += qty
 
     def quote(self, at_ns: int, bid_px: int, bid_qty: int, ask_px: int, ask_qty: int) -> None:
+        self._best_px[1], self._best_px[-1] = bid_px, ask_px
         self._quotes.extend((at_ns, bid_px, bid_qty, ask_px, ask_qty))
 
     def recording(self) -> Recording:
         quotes = np.frombuffer(self._quotes, np.int64).reshape(-1, 5).T
         trades = np.frombuffer(self._trades, np.int64).reshape(-1, 3).T
+        submitted = np.frombuffer(self._submitted, np.int64).reshape(-1, 2).T
         return Recording(
             quote_ns=quotes[0],
             bid_px=quotes[1],
@@ -110,7 +126,8 @@ class Recorder:
             trade_ns=trades[0],
             trade_sign=trades[1],
             trade_qty=trades[2],
-            submitted=self._submitted,
+            submitted_qty=submitted[0],
+            submitted_behind_px=submitted[1],
             executed=self._executed,
             lifetime_ns=np.frombuffer(self._lifetimes, np.int64),
             lit_qty=self._lit_qty,
@@ -135,6 +152,23 @@ class Recorder:
             self.quote(at_ns, bid_px, bid_qty, ask_px, ask_qty)
 
 
+def record_market(
+    config: MarketConfig,
+    seed: int,
+    seconds: int,
+    start_ns: int,
+    progress: Callable[[int], None] = lambda seconds: None,
+) -> Recording:
+    """The first symbol of a market from `start_ns` on; `progress` is told how many seconds have passed."""
+    market = Market(config, seed, start_ns)
+    symbol = config.symbols[0].symbol
+    recorder = Recorder(market.references[symbol].books)
+    for second in (*range(_STEP_S, seconds, _STEP_S), seconds):
+        recorder.heard(market.advance(start_ns + second * _SECOND_NS), symbol)
+        progress(second)
+    return recorder.recording()
+
+
 def record_tape(rows: Iterable[TapeRow]) -> Recording:
     """A LOBSTER day. ValueError if it never shows a bid and an ask."""
     recorder = Recorder()
@@ -142,7 +176,7 @@ def record_tape(rows: Iterable[TapeRow]) -> Recording:
     for row in rows:
         match row.kind:
             case TapeKind.SUBMITTED:
-                recorder.submit(row.order_id, row.time_ns)
+                recorder.submit(row.order_id, row.qty, row.px, row.side.sign, row.time_ns)
             case TapeKind.DELETED:
                 recorder.cancel(row.order_id, row.time_ns)
             case TapeKind.EXECUTED:

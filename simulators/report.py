@@ -6,6 +6,7 @@ Both say each fact with its band and whether it is in. The page has no script an
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import isnan
 
 import numpy as np
 from rich import box
@@ -48,7 +49,13 @@ MEANINGS = {
     "off_exchange_share": "volume off the displayed books",
     "impact_exponent": "exponent of the impact of a large order, twin runs",
 }
-_DISTANCES = {"spread_bps": "spread, bps", "depth": "depth, market orders", "imbalance": "imbalance"}
+_DISTANCES = {
+    "spread_bps": "spread, bps",
+    "depth": "depth, market orders",
+    "imbalance": "imbalance",
+    "pause": "pause, log10 of seconds",
+    "order_qty": "order at the best price, shares",
+}
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,8 @@ def _pairs(sources: Sequence[Source]) -> list[tuple[str, list[str]]]:
     found = []
     for a, b in pairs:
         apart = distances(a.measured.distributions, b.measured.distributions)
-        found.append((f"{a.name} and {b.name}", [f"{l1:.2f}, {w1:.2f}" for l1, w1 in apart.values()]))
+        cells = ["-" if isnan(l1) else f"{l1:.2f}, {w1:.2f}" for l1, w1 in apart.values()]
+        found.append((f"{a.name} and {b.name}", cells))
     return found
 
 
@@ -233,7 +241,9 @@ def _charts(sources: Sequence[Source]) -> list[tuple[str, str, str]]:
         ),
     ]
     for key, label in _DISTANCES.items():
-        charts.append(("Distribution", f"of the {label.split(',')[0]}, once a second", _histogram(sources, key, label)))
+        what = f"of the {label.split(',')[0]}" + ("" if key in ("pause", "order_qty") else ", once a second")
+        if all(len(getattr(source.measured.distributions, key)) for source in sources):
+            charts.append(("Distribution", what, _histogram(sources, key, label)))
     moved = [(number, s.name, s.impact) for number, s in enumerate(sources) if s.impact is not None]
     if moved:
         charts += _impact_charts(moved)
@@ -256,7 +266,7 @@ def _histogram(sources: Sequence[Source], key: str, label: str) -> str:
         Series(source.name, middles, shares(sample, edges), number)
         for number, (source, sample) in enumerate(zip(sources, samples, strict=True))
     ]
-    return line_chart(series, Axis(label), Axis("share of the time", low=0.0))
+    return line_chart(series, Axis(label), Axis("share", low=0.0))
 
 
 def _impact_charts(moved: Sequence[tuple[int, str, Impact]]) -> list[tuple[str, str, str]]:

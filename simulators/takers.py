@@ -18,7 +18,6 @@ from simulators.market_config import SymbolConfig
 SIZE_TAIL = 1.6
 _MAX_LOTS = 60
 _FULL_PRESSURE = 10.0  # pieces left to trade
-_LEAN_SHARE = 0.14  # of the looks at a price at a quote that end in joining the other one, or leaving this
 _CAPPED_SHARE = 0.9  # takers who know the displayed size and take no more
 _FAST_NS = 50_000_000.0  # between two looks of the fast
 _PICK_OFF_SHARE = 0.12  # stale quotes that are taken; the rest are withdrawn in time
@@ -115,6 +114,7 @@ class FastFlow:
         self._random = random
         self._zone_px = config.stale_ticks * config.tick_px
         self._half_px = config.half_spread_ticks * config.tick_px
+        self._leans = config.lean_share
         self._leaves = config.requote_share  # the dice from here on say who leaves a quote
         self.next_ns = start_ns + 1
 
@@ -135,7 +135,7 @@ class FastFlow:
             self._correct(book, book.asks if fair_px > ask_px else book.bids, u_act, u_whole, u_size, at_ns)
         elif u_act < self._config.requote_share and self._improve(book, u_size, at_ns):
             return
-        elif self._leaves <= u_act < self._leaves + _LEAN_SHARE or u_act > 1.0 - _LEAN_SHARE:
+        elif self._leaves <= u_act < self._leaves + self._leans or u_act > 1.0 - self._leans:
             self._lean(book, u_act, u_size, at_ns)
 
     def _correct(self, book: Book, stale: BookSide, u_act: float, u_whole: float, u_size: float, at_ns: int) -> None:
@@ -170,7 +170,7 @@ class FastFlow:
         """Join the quote that the price moves away from, or leave the one that it comes near."""
         bid_px, ask_px = book.bids.best_px, book.asks.best_px
         lean = (2.0 * self._latent.fair_px - bid_px - ask_px) / (ask_px - bid_px)
-        near = _LEAN_SHARE * lean * lean
+        near = self._leans * lean * lean
         if u_act > 1.0 - near:
             joined = book.bids if lean > 0 else book.asks
             book.add(joined, joined.best_px, Resting(self._qty(u_size, 1.0)), at_ns)

@@ -48,7 +48,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "learning/registry.py": ({"io", "os", "pathlib", "shutil", "files"}, "keeps model artifacts"),
     "simulators/client_tcp.py": ({"asyncio", "time"}, "the simulated EMS over a socket"),
     "simulators/config.py": ({"pathlib"}, "names paths, opens none"),
-    "simulators/presets/__init__.py": ({"importlib", "files"}, "reads the package's own data"),
+    "simulators/presets/__init__.py": ({"importlib", "pathlib", "files"}, "reads the package's own data, users' files"),
     "simulators/serve.py": (
         {"asyncio", "os", "pathlib", "signal", "time", "uvloop", "files"},
         "the simulated venues as a process",
@@ -57,6 +57,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/qa.py": ({"pathlib", "time"}, "names scenario files; how long each took"),
     "service/qa_report.py": ({"pathlib", "files"}, "writes JUnit XML"),
     "service/archive.py": ({"pathlib"}, "names the archive and the journal; DuckDB reads the archive"),
+    "service/calibrate.py": ({"files"}, "writes a preset"),
     "service/certify_link.py": (
         {"importlib", "socket", "time", "files"},
         "connections to an engine under test; reads the cases",
@@ -65,6 +66,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/cli_fix.py": ({"pathlib", "files"}, "the FIX tools' part of it: paths, a user's dictionary"),
     "service/cli_journal.py": ({"os", "pathlib"}, "paths from the command line; whether who reads is still there"),
     "service/cli_learning.py": ({"importlib", "pathlib", "shutil"}, "the commands that look back: paths"),
+    "service/cli_market.py": ({"pathlib"}, "the commands about markets: paths"),
     "service/command.py": ({"pathlib"}, "paths from the command line"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),

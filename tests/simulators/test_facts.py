@@ -12,6 +12,7 @@ from simulators.recording import Recording, record_tape
 
 SECOND_NS = 1_000_000_000
 NONE = np.empty(0, np.int64)
+_COUNTS = ("executed", "lit_qty", "off_qty")
 
 
 def day(mid_px, signs=(), trade_ns=None, trade_qty=None, **counts) -> Recording:
@@ -28,7 +29,15 @@ def day(mid_px, signs=(), trade_ns=None, trade_qty=None, **counts) -> Recording:
         trade_ns=quote_ns[: len(signs)] + SECOND_NS // 2 if trade_ns is None else trade_ns,
         trade_sign=signs,
         trade_qty=np.full(len(signs), 100) if trade_qty is None else trade_qty,
-        **{"submitted": 0, "executed": 0, "lifetime_ns": NONE, "lit_qty": 0, "off_qty": 0} | counts,
+        **{
+            "submitted_qty": NONE,
+            "submitted_behind_px": NONE,
+            "executed": 0,
+            "lifetime_ns": NONE,
+            "lit_qty": 0,
+            "off_qty": 0,
+        }
+        | counts,
     )
 
 
@@ -99,7 +108,8 @@ def test_counts_pauses_and_shares():
         np.full(3000, 1e6),
         np.ones(4000),
         trade_ns,
-        submitted=1000,
+        submitted_qty=np.full(1000, 100),
+        submitted_behind_px=np.zeros(1000, np.int64),
         executed=150,
         lit_qty=650,
         off_qty=350,
@@ -127,13 +137,15 @@ def test_the_bands_are_those_of_the_facts():
 
 def test_distances_of_the_same_and_of_disjoint_books():
     random = np.random.default_rng(6)
-    ours = Distributions(random.random(5000), random.random(5000), random.random(5000))
-    theirs = Distributions(ours.spread_bps + 5.0, ours.depth, ours.imbalance + 0.1)
+    ours = Distributions(*(random.random(5000) for _ in range(4)), np.empty(0))
+    theirs = Distributions(ours.spread_bps + 5.0, ours.depth, ours.imbalance + 0.1, ours.pause * 2.0, ours.order_qty)
     apart = distances(ours, theirs)
     assert apart["spread_bps"] == (pytest.approx(2.0), pytest.approx(5.0))
     assert apart["depth"] == (0.0, 0.0)
     assert 0.1 < apart["imbalance"][0] < 0.6
     assert apart["imbalance"][1] == pytest.approx(0.1)
+    assert apart["pause"][1] == pytest.approx(0.5, abs=0.05)
+    assert np.isnan(apart["order_qty"]).all()  # nobody submitted anything
 
 
 def row(second: float, kind: TapeKind, order_id: int, qty: int, side: Side = Side.SELL) -> TapeRow:

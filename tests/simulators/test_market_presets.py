@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from service.calibrate import to_toml
 from service.cli import main
 from simulators import presets
 from simulators.export import LobsterExport
@@ -27,6 +28,15 @@ def test_presets_load_by_name():
         Market(config, 1, OPEN_NS).advance(OPEN_NS + 5 * SECOND_NS)
     with pytest.raises(presets.UnknownPreset, match="'small_cap'; expected one of large_tick, mid_cap"):
         presets.load("small_cap")
+
+
+def test_a_preset_may_be_a_file_of_the_users(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(to_toml(presets.load("mid_cap"), "mine"))
+    assert presets.load(str(mine)) == presets.load("mid_cap")
+    mine.write_text(mine.read_text().replace("start_px", "start_price"))
+    with pytest.raises(ValueError, match=r"mine\.toml: Object contains unknown field `start_price`"):
+        presets.load(str(mine))
 
 
 def recorded(name: str, minutes: int, seed: int = 1):

@@ -37,7 +37,7 @@ def test_the_page():
     said = "".join(root.itertext())
     assert all(meaning in said and key in said for key, meaning in MEANINGS.items())
     assert "ours & <others> and tape" in said
-    assert len(root.findall(".//figure/svg")) == 10  # of which two for the impact
+    assert len(root.findall(".//figure/svg")) == 11  # of which two for the impact
     assert {element.tag for element in root.iter()}.isdisjoint({"script", "link", "img", "iframe"})
     assert "prefers-color-scheme: dark" in page
     assert "nan" not in said
@@ -45,7 +45,7 @@ def test_the_page():
 
 def test_without_a_simulation_there_is_no_impact_and_one_source_has_nobody_to_differ_from():
     page = html([source("tape", 2)])
-    assert page.count("<figure>") == 8
+    assert page.count("<figure>") == 9
     assert "Distance between" not in page
 
 
