@@ -41,19 +41,25 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Keeps the last `max_messages`; older ones are gap-filled when asked for."""
+    """Keeps the last `max_messages` in `max_bytes`; older ones are gap-filled when asked for."""
 
-    def __init__(self, max_messages: int = 100_000) -> None:
+    def __init__(self, max_messages: int = 100_000, max_bytes: int = 256 * 1024 * 1024) -> None:
         self.next_in = 1
         self.next_out = 1
         self.began_ns = 0
         self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._sent: OrderedDict[int, Sent] = OrderedDict()  # which a dict is too, but not fast at forgetting its first
 
     def append(self, msg_seq_num: int, msg_type: str, raw: bytes) -> None:
-        self._sent[msg_seq_num] = (msg_seq_num, msg_type, raw)
-        if len(self._sent) > self._max_messages:
-            self._sent.popitem(last=False)
+        sent = self._sent
+        if (before := sent.get(msg_seq_num)) is not None:  # the numbers were set back
+            self._bytes -= len(before[2])
+        sent[msg_seq_num] = (msg_seq_num, msg_type, raw)
+        self._bytes += len(raw)
+        while len(sent) > self._max_messages or self._bytes > self._max_bytes:
+            self._bytes -= len(sent.popitem(last=False)[1][2])
 
     def sent(self, begin: int, end: int) -> Iterable[Sent]:
         kept = self._sent
@@ -64,6 +70,7 @@ class MemoryStore:
     def reset(self) -> None:
         self.next_in = self.next_out = 1
         self._sent.clear()
+        self._bytes = 0
 
     def flush(self) -> None:
         pass

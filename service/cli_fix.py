@@ -24,7 +24,7 @@ def add_commands(command: Callable[[str, object, str], argparse.ArgumentParser])
     echoing.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on")
     echoing.add_argument("--port", type=int, required=True, metavar="P", help="0: any free one, which is logged")
     echoing.add_argument(
-        "--session", action="append", required=True, metavar="SESSION", help=f"{SESSION_HELP}, may be repeated"
+        "--session", action="extend", nargs="+", required=True, metavar="SESSION", help=f"{SESSION_HELP}; several"
     )
     echoing.add_argument("--dictionary", type=existing, metavar="XML", help=DICTIONARY_HELP)
     echoing.add_argument("--reset-on-logon", action="store_true", help="every logon starts at sequence number 1")

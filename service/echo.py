@@ -19,7 +19,7 @@ import uvloop
 from fix import tcp
 from fix.dictionary import Dictionary
 from fix.endpoint import Link, Output
-from fix.errors import BusinessRejectReason, SessionRejectReason
+from fix.errors import BusinessRejectReason, LocalProtocolError, SessionRejectReason
 from fix.lobby import Admitted, Lobby
 from fix.message import Message
 from fix.session import (
@@ -28,6 +28,7 @@ from fix.session import (
     LoggedOn,
     LoggedOut,
     Received,
+    Refusing,
     Rejected,
     SequenceReset,
     Session,
@@ -161,7 +162,10 @@ class Echo:
         while (event := session.next_event(now_ns)) is not None:
             match event:
                 case Received(message=message):
-                    self._answer(peer, message, now_ns)
+                    try:
+                        self._answer(peer, message, now_ns)
+                    except LocalProtocolError as error:  # larger than the MaxMessageSize(383) of its Logon(A)
+                        session.reject(message, SessionRejectReason.OTHER, 0, str(error), now_ns)
                 case SequenceReset():
                     peer.cl_ord_ids.clear()
                     self._tell("sequence_reset", session.name)
@@ -171,6 +175,8 @@ class Echo:
                     self._tell("logged_out", f"{session.name}: {text}")
                 case Rejected(text=text, ref_seq_num=number):
                     self._tell("rejected", f"{session.name}: our message {number}: {text}")
+                case Refusing(text=text, message=message):
+                    self._tell("refusing", f"{session.name}: its message {message.msg_seq_num}: {text}")
                 case Garbled(text=text):
                     self._tell("garbled", f"{session.name}: {text}")
                 case Disconnect(text=text):

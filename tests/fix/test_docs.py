@@ -84,7 +84,8 @@ LOBBY = {name: parameter.default for name, parameter in inspect.signature(Lobby)
         ("and 4 MiB of them", 4 << 20, _MAX_HELD_BYTES),
         ("0.1 s, doubling to 5 s", (0.1, 5), (fix.tcp._FIRST_RETRY_S, fix.tcp._LAST_RETRY_S)),
         ("| 5 s each |", (5, 5), (fix.tcp._CONNECT_TIMEOUT_S, fix.tcp._HANDSHAKE_TIMEOUT_S)),
-        ("last 100,000;", 100_000, inspect.signature(MemoryStore).parameters["max_messages"].default),
+        ("last 100,000, in", 100_000, inspect.signature(MemoryStore).parameters["max_messages"].default),
+        ("in 256 MiB;", 256 << 20, inspect.signature(MemoryStore).parameters["max_bytes"].default),
     ],
 )
 def test_other_limits(text: str, stated: object, found: object) -> None:

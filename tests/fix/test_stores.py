@@ -217,3 +217,15 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
     store.flush()
     assert list(FileStore(path).sent(6, 9)) == [(9, "8", b"too long for what is left")]
+
+
+def test_what_memory_keeps_is_bounded_in_bytes_too() -> None:
+    store = MemoryStore(max_messages=100, max_bytes=1000)
+    for number in range(1, 31):
+        store.append(number, "8", b"x" * 100)
+    assert [number for number, _, _ in store.sent(1, 99)] == [*range(21, 31)]
+    store.append(30, "8", b"x" * 600)
+    assert [number for number, _, _ in store.sent(1, 99)] == [*range(26, 31)]
+    store.reset()
+    store.append(1, "8", b"x" * 1000)
+    assert [number for number, _, _ in store.sent(1, 99)] == [1]

@@ -159,6 +159,18 @@ def test_other_messages_are_refused() -> None:
     assert sorted(answer.split("|")) == sorted(refused.split("|"))
 
 
+def test_what_a_client_did_wrong_is_told_and_one_that_takes_little_gets_little() -> None:
+    client = Client(begin_string="FIX.4.4", validation=FULL)
+    client.logon(more="|383=120")
+    order = "11=ID|55=INTC|54=1|60=20240102-14:30:00|38=100|40=1"
+    (reject,) = client.send("D", order)
+    assert "|45=2|372=D|373=99|58=" in reject
+    assert "above the peer's MaxMessageSize(383)=120" in reject
+    client.send("1", "112=X|112=Y")
+    assert ("refusing", "ECHO->CLIENT: its message 3: tag 112 appears more than once") in client.told
+    assert client.send("1", "112=X") == ["35=0|34=4|49=ECHO|56=CLIENT|112=X"]
+
+
 def test_sessions_are_told_apart_by_version_and_comp_ids() -> None:
     client = Client("FIX.4.4:ECHO:CLIENT", "FIX.4.2:ECHO:OTHER", "FIX.4.2:ECHO:CLIENT")
     assert client.logon() == ["35=A|34=1|49=ECHO|56=CLIENT|98=0|108=7"]
@@ -206,7 +218,17 @@ def test_a_session_that_is_none(text: str) -> None:
 
 
 def test_the_process_serves_on_loopback_and_ends_when_asked_to() -> None:
-    command = [sys.executable, "-m", "service.cli", "echo", "--port", "0", "--session", "FIX.4.2:ECHO:CLIENT"]
+    command = [
+        sys.executable,
+        "-m",
+        "service.cli",
+        "echo",
+        "--port",
+        "0",
+        "--session",
+        "FIX.4.2:ECHO:CLIENT",
+        "FIX.4.4:ECHO:CLIENT",
+    ]
     with subprocess.Popen([*command, "--reset-on-logon"], stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr is not None

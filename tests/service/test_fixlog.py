@@ -1,6 +1,7 @@
 """Messages are found in any text, named, and chosen; what is none is counted, and no text breaks it."""
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 
@@ -236,6 +237,26 @@ def test_following_a_file_that_grows_and_is_replaced(tmp_path: Path) -> None:
         if line == "five":
             break
     assert found == ["one", "two", "three", "f", "five"]
+
+
+def test_an_order_is_followed_while_its_log_grows(tmp_path: Path) -> None:
+    path = tmp_path / "fix.log"
+    first, *later = STORY.splitlines()
+    path.write_text(f"{first}\n", "latin-1")
+    command = [sys.executable, "-m", "service.cli", "fixlog", str(path), "--follow", "--brief", "--order", "ONE"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "NewOrderSingle (D)" in process.stdout.readline()
+            with path.open("a", encoding="latin-1") as log:
+                log.write(f"{later[0]}\nnothing\n{later[1]}\n{later[2][:30]}")
+                log.flush()
+                assert "ExecutionReport (8)" in process.stdout.readline()
+                log.write(f"{later[2][30:]}\n{later[4]}\n")  # a replace, and the cancel of what it is now called
+            assert "ClOrdID=TWO  OrigClOrdID=ONE" in process.stdout.readline()
+            assert "OrderCancelRequest (F)" in process.stdout.readline()
+        finally:
+            process.kill()
 
 
 def test_from_the_command_line(
