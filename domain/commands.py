@@ -31,6 +31,7 @@ class CancelParent(msgspec.Struct, frozen=True):
     client: str
     cl_ord_id: str
     orig_cl_ord_id: str
+    poss_resend: bool = False
     response_to = CxlRejResponseTo.ORDER_CANCEL_REQUEST
 
 
@@ -54,6 +55,7 @@ class ReplaceParent(msgspec.Struct, frozen=True):
     strategy: str = ""
     instructions: Instructions | None = None  # None where the client sent none
     instructed: frozenset[str] = frozenset()  # those of its fields that the client sent; the others stay as they were
+    poss_resend: bool = False
     response_to = CxlRejResponseTo.ORDER_CANCEL_REPLACE_REQUEST
 
 
@@ -67,6 +69,65 @@ class StatusRequest(msgspec.Struct, frozen=True):
     ord_status_req_id: str
 
 
+class MassCancel(msgspec.Struct, frozen=True):
+    """All open orders of the client, or those of a symbol, or of a side."""
+
+    client: str
+    cl_ord_id: str
+    request_type: str  # MassCancelRequestType(530)
+    symbol: str = ""
+    side: Side | None = None
+    account: str = ""
+    reject: tuple[str, str] | None = None  # MassCancelRejectReason(532) and why, where the gateway already knows
+
+
+class MassStatusRequest(msgspec.Struct, frozen=True):
+    """What is the state of my open orders? It changes nothing."""
+
+    client: str
+    mass_status_req_id: str
+    symbol: str = ""
+    side: Side | None = None
+    account: str = ""
+    reject: str = ""
+
+
+class DisputeExecution(msgspec.Struct, frozen=True):
+    """The client does not know a trade that we reported."""
+
+    client: str
+    order_id: str
+    exec_id: str
+    dk_reason: str
+    text: str
+
+
+class CancelOrder(msgspec.Struct, frozen=True, tag=True):
+    """An operator cancels a client's order, which the client hears as a cancel that it did not ask for."""
+
+    order_id: str  # OrderID(37)
+    by: str
+    text: str
+
+
+class AmendOrder(msgspec.Struct, frozen=True, tag=True):
+    """An operator changes a client's order, on the telephone perhaps; 0 leaves quantity or limit as it is."""
+
+    order_id: str
+    by: str
+    text: str
+    order_qty: int = 0
+    limit_px: int = 0
+
+
+class NotifyClients(msgspec.Struct, frozen=True, tag=True):
+    """An operator's notice to one client, or to all ("")."""
+
+    client: str
+    by: str
+    text: str
+
+
 class SetKillSwitch(msgspec.Struct, frozen=True, tag=True):
     scope: str
     by: str
@@ -78,5 +139,5 @@ class ReleaseKillSwitch(msgspec.Struct, frozen=True, tag=True):
     by: str
 
 
-ClientCommand = NewParent | CancelParent | ReplaceParent
-OperatorCommand = SetKillSwitch | ReleaseKillSwitch
+ClientCommand = NewParent | CancelParent | ReplaceParent | MassCancel | DisputeExecution
+OperatorCommand = SetKillSwitch | ReleaseKillSwitch | CancelOrder | AmendOrder | NotifyClients

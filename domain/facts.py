@@ -10,6 +10,7 @@ from domain.fields import (
     Action,
     CxlRejReason,
     CxlRejResponseTo,
+    ExecRestatementReason,
     LastLiquidityInd,
     OrdRejReason,
     OrdStatus,
@@ -118,8 +119,13 @@ class ParentRejected(Fact, frozen=True):
 
 
 class ParentCancelRequested(Fact, frozen=True):
+    """The client's wish, or an operator's, who is named in `by` and whose wish has no ClOrdID."""
+
     parent_id: str
     cl_ord_id: str  # of the cancel request
+    by: str = ""
+    text: str = ""
+    mass: bool = False  # the request was an OrderMassCancelRequest, whose ClOrdID names no single order
 
 
 class ParentReplaceRequested(Fact, frozen=True):
@@ -130,6 +136,8 @@ class ParentReplaceRequested(Fact, frozen=True):
     params: dict[str, int | float]
     instructions: Instructions = NONE
     ord_type: OrdType | None = None  # None: as it was
+    by: str = ""  # the operator whose wish it is; it has no ClOrdID then
+    text: str = ""
 
 
 class ParentReplaced(Fact, frozen=True):
@@ -166,8 +174,32 @@ class ParentTriggered(Fact, frozen=True):
 
 
 class ParentRestated(Fact, frozen=True):
-    """The client is told of a change that it did not ask for and that leaves the order open (held, resumed)."""
+    """The client is told of a change that it did not ask for and that leaves the order open.
 
+    Held, resumed, renewed for another day; or changed by an operator, which is how `order_qty` is above 0.
+    """
+
+    parent_id: str
+    text: str
+    reason: ExecRestatementReason = ExecRestatementReason.BROKER_OPTION
+    order_qty: int = 0
+    limit_px: int = 0
+
+
+class ParentDoneForDay(Fact, frozen=True):
+    """The market closed on an order that goes on when it opens again."""
+
+    parent_id: str
+
+
+class ParentSuspended(Fact, frozen=True):
+    """No venue trades the order's symbol for now."""
+
+    parent_id: str
+    text: str
+
+
+class ParentReinstated(Fact, frozen=True):
     parent_id: str
     text: str
 
@@ -188,6 +220,39 @@ class ParentDone(Fact, frozen=True):
     text: str
     tape_qty: int
     tape_notional_px: int
+    reason: ExecRestatementReason | None = None  # where nobody asked; None: the usual one
+
+
+class MassCancelAnswered(Fact, frozen=True):
+    """An OrderMassCancelRequest(q): the orders concerned follow, each by a ParentCancelRequested."""
+
+    client: str
+    cl_ord_id: str
+    report_id: str  # OrderID(37) of the answer
+    request_type: str  # MassCancelRequestType(530)
+    affected: int
+    symbol: str = ""
+    side: Side | None = None
+    reject_reason: str = ""  # MassCancelRejectReason(532), "" where it was carried out
+    text: str = ""
+
+
+class ExecutionDisputed(Fact, frozen=True):
+    """A client does not know a trade that we reported (DontKnowTrade(Q)): for somebody to look into."""
+
+    client: str
+    parent_id: str  # "" for no order of the client
+    exec_id: str  # ExecID(17) of our report
+    dk_reason: str  # DKReason(127)
+    text: str
+
+
+class ClientNotified(Fact, frozen=True):
+    """An operator tells a client something (News(B))."""
+
+    client: str
+    by: str
+    text: str
 
 
 # --- decisions ---
@@ -572,7 +637,13 @@ AnyFact = (
     | ParentTriggered
     | ParentRestated
     | ParentEnding
+    | ParentDoneForDay
+    | ParentSuspended
+    | ParentReinstated
     | ParentDone
+    | MassCancelAnswered
+    | ExecutionDisputed
+    | ClientNotified
     | DecisionMade
     | ChildSubmitted
     | ChildAcknowledged

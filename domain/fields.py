@@ -4,11 +4,24 @@ from enum import StrEnum
 
 
 class Side(StrEnum):
-    """Side(54)."""
+    """Side(54). What a client may use of it is in its config."""
 
     BUY = "1"
     SELL = "2"
+    BUY_MINUS = "3"
+    SELL_PLUS = "4"
     SELL_SHORT = "5"
+    SELL_SHORT_EXEMPT = "6"
+    UNDISCLOSED = "7"
+    CROSS = "8"
+    CROSS_SHORT = "9"
+    CROSS_SHORT_EXEMPT = "A"
+    AS_DEFINED = "B"
+    OPPOSITE = "C"
+    SUBSCRIBE = "D"
+    REDEEM = "E"
+    LEND = "F"
+    BORROW = "G"
 
     @property
     def sign(self) -> int:
@@ -24,9 +37,25 @@ class OrdType(StrEnum):
     STOP = "3"
     STOP_LIMIT = "4"
     MARKET_ON_CLOSE = "5"
+    WITH_OR_WITHOUT = "6"
+    LIMIT_OR_BETTER = "7"
+    LIMIT_WITH_OR_WITHOUT = "8"
+    ON_BASIS = "9"
+    ON_CLOSE = "A"
     LIMIT_ON_CLOSE = "B"
+    FOREX_MARKET = "C"
     PREVIOUSLY_QUOTED = "D"
+    PREVIOUSLY_INDICATED = "E"
+    FOREX_LIMIT = "F"
+    FOREX_SWAP = "G"
+    FOREX_PREVIOUSLY_QUOTED = "H"
+    FUNARI = "I"
+    MARKET_IF_TOUCHED = "J"
+    MARKET_WITH_LEFT_OVER_AS_LIMIT = "K"
+    PREVIOUS_FUND_VALUATION_POINT = "L"
+    NEXT_FUND_VALUATION_POINT = "M"
     PEGGED = "P"
+    COUNTER_ORDER_SELECTION = "Q"
 
 
 class TimeInForce(StrEnum):
@@ -40,6 +69,29 @@ class TimeInForce(StrEnum):
     GOOD_TILL_CROSSING = "5"
     GOOD_TILL_DATE = "6"
     AT_THE_CLOSE = "7"
+    GOOD_THROUGH_CROSSING = "8"
+    AT_CROSSING = "9"
+
+
+# What an order may ask for here; the rest is refused by name.
+WORKED_ORD_TYPES = (
+    OrdType.MARKET,
+    OrdType.LIMIT,
+    OrdType.STOP,
+    OrdType.STOP_LIMIT,
+    OrdType.MARKET_ON_CLOSE,
+    OrdType.LIMIT_ON_CLOSE,
+    OrdType.PEGGED,
+)
+WORKED_TIMES_IN_FORCE = (
+    TimeInForce.DAY,
+    TimeInForce.GOOD_TILL_CANCEL,
+    TimeInForce.AT_THE_OPENING,
+    TimeInForce.IMMEDIATE_OR_CANCEL,
+    TimeInForce.FILL_OR_KILL,
+    TimeInForce.GOOD_TILL_DATE,
+    TimeInForce.AT_THE_CLOSE,
+)
 
 
 class ExecInst(StrEnum):
@@ -133,6 +185,17 @@ class OrdRejReason(StrEnum):
     OTHER = "99"
 
 
+class ExecRestatementReason(StrEnum):
+    """ExecRestatementReason(378): why an order changed or ended without its client having asked."""
+
+    GT_RENEWAL = "1"
+    VERBAL_CHANGE = "2"
+    BROKER_OPTION = "4"
+    PARTIAL_DECLINE = "5"
+    TRADING_HALT = "6"  # from FIX 4.3 on, as the next one
+    MARKET_OPTION = "8"
+
+
 class CxlRejReason(StrEnum):
     """CxlRejReason(102)."""
 
@@ -149,6 +212,13 @@ class CxlRejResponseTo(StrEnum):
 
     ORDER_CANCEL_REQUEST = "1"
     ORDER_CANCEL_REPLACE_REQUEST = "2"
+
+
+class LastCapacity(StrEnum):
+    """LastCapacity(29): as what we dealt."""
+
+    AGENT = "1"
+    PRINCIPAL = "4"
 
 
 class LastLiquidityInd(StrEnum):

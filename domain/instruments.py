@@ -1,6 +1,6 @@
 """What can be traded, where it can be traded, and when."""
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,6 +21,22 @@ class TradingHours(msgspec.Struct, frozen=True):
             return True
         local = datetime.fromtimestamp(now_ns / 1e9, UTC).astimezone(ZoneInfo(self.tz))
         return local.weekday() < 5 and self.opens <= local.time() < self.closes
+
+    def next_open_ns(self, now_ns: int) -> int | None:
+        """When trading opens next, None where it never closes."""
+        return self._next_ns(self.opens, now_ns)
+
+    def next_close_ns(self, now_ns: int) -> int | None:
+        return self._next_ns(self.closes, now_ns)
+
+    def _next_ns(self, at: time, now_ns: int) -> int | None:
+        if self.opens == self.closes:
+            return None
+        zone = ZoneInfo(self.tz)
+        today = datetime.fromtimestamp(now_ns / 1e9, UTC).astimezone(zone).date()
+        days = (today + timedelta(days=days) for days in range(8))
+        times = (int(datetime.combine(day, at, zone).timestamp()) * 1_000_000_000 for day in days if day.weekday() < 5)
+        return next(at_ns for at_ns in times if at_ns > now_ns)
 
     def __str__(self) -> str:
         return "always" if self.opens == self.closes else f"{self.opens:%H:%M}-{self.closes:%H:%M} {self.tz}"

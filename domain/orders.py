@@ -1,6 +1,6 @@
-"""The two order state machines. A parent is the client's order with us; a child is our order at a venue.
+"""Our orders at venues; the client's order with us, of which they are parts, is `domain.parent`.
 
-`TRANSITIONS` of each says which fact may follow in which status. A fact that has no row changes nothing and `apply`
+`CHILD_TRANSITIONS` says which fact may follow in which status. A fact that has no row changes nothing and `apply`
 returns False: the caller records and alarms it. Quantities of a fill count in every status, because a fill that the
 venue made is real whatever we believed of the order.
 
@@ -15,6 +15,8 @@ from domain.facts import (
     ChildCancelRequested,
     ChildDisputed,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
     ChildReplaced,
@@ -23,16 +25,11 @@ from domain.facts import (
     ChildStatus,
     ChildSubmitted,
     ChildUncertain,
-    ParentAccepted,
-    ParentCancelRequested,
-    ParentDone,
-    ParentReplaced,
-    ParentReplaceRequested,
-    ParentRequestRejected,
-    ParentRestated,
-    ParentTriggered,
 )
-from domain.fields import OrdStatus, OrdType
+from domain.fields import OrdStatus
+from domain.parent import STOPS as STOPS
+from domain.parent import Execution as Execution
+from domain.parent import ParentOrder as ParentOrder
 
 NEW = OrdStatus.NEW
 PENDING_NEW = OrdStatus.PENDING_NEW
@@ -43,7 +40,6 @@ REJECTED = OrdStatus.REJECTED
 EXPIRED = OrdStatus.EXPIRED
 
 FINAL = frozenset({FILLED, CANCELED, REJECTED, EXPIRED})
-STOPS = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 
 # Status after a fact. A fill's row gives the status while shares are left; the last share always makes FILLED, except
 # where the order had ended otherwise.
@@ -138,6 +134,14 @@ class ChildOrder:
         elif isinstance(fact, ChildDisputed):
             self.disputed_qty, self.disputed_ns = fact.cum_qty, fact.at_ns
             return True
+        elif isinstance(fact, ChildFillBusted):
+            self.cum_qty -= fact.last_qty
+            self.notional_px -= fact.last_qty * fact.last_px
+            return True
+        elif isinstance(fact, ChildFillCorrected):
+            self.cum_qty += fact.last_qty - fact.was_qty
+            self.notional_px += fact.last_qty * fact.last_px - fact.was_qty * fact.was_px
+            return True
         elif isinstance(fact, ChildUncertain):
             self.uncertain = self.is_open
             return True
@@ -174,138 +178,4 @@ class ChildOrder:
             following = FILLED
         self.ord_status = following
         self.uncertain = False
-        return True
-
-
-# Which facts may come in which status of a parent. Fills are not here: they count in every status.
-PARENT_TRANSITIONS: dict[tuple[OrdStatus, type], OrdStatus] = {
-    (NEW, ParentCancelRequested): NEW,
-    (NEW, ParentReplaceRequested): NEW,
-    (NEW, ParentReplaced): NEW,
-    (NEW, ParentRestated): NEW,
-    (NEW, ParentTriggered): NEW,
-    (NEW, ParentDone): CANCELED,  # or EXPIRED or FILLED: the fact names it
-    (PARTIALLY_FILLED, ParentCancelRequested): PARTIALLY_FILLED,
-    (PARTIALLY_FILLED, ParentReplaceRequested): PARTIALLY_FILLED,
-    (PARTIALLY_FILLED, ParentReplaced): PARTIALLY_FILLED,
-    (PARTIALLY_FILLED, ParentRestated): PARTIALLY_FILLED,
-    (PARTIALLY_FILLED, ParentTriggered): PARTIALLY_FILLED,  # a replace made a stop of an order that had fills
-    (PARTIALLY_FILLED, ParentDone): CANCELED,
-    (FILLED, ParentDone): FILLED,
-    (FILLED, ParentReplaced): PARTIALLY_FILLED,  # filled while the replace was pending: the new quantity reopens it
-}
-
-
-class ParentOrder:
-    """A client's order, from the ParentAccepted that created it.
-
-    `ord_status` is what the client is told: pending requests outrank the rest, as FIX's order of precedence says.
-    """
-
-    __slots__ = (
-        "accepted",
-        "cl_ord_id",
-        "cum_qty",
-        "done",
-        "instructions",
-        "limit_px",
-        "notional_px",
-        "ord_type",
-        "order_qty",
-        "orig_cl_ord_id",
-        "params",
-        "pending_cancel_id",
-        "pending_replace",
-        "status",
-        "triggered",
-        "version",
-    )
-
-    def __init__(self, accepted: ParentAccepted) -> None:
-        self.accepted = accepted
-        self.cl_ord_id = accepted.cl_ord_id  # of the last accepted request
-        self.orig_cl_ord_id = ""  # the one before, "" while no request was accepted
-        self.order_qty = accepted.order_qty
-        self.ord_type = accepted.ord_type
-        self.limit_px = accepted.limit_px
-        self.params = accepted.params
-        self.instructions = accepted.instructions
-        self.status = NEW
-        self.done = False
-        self.triggered = False  # of a stop
-        self.cum_qty = 0
-        self.notional_px = 0
-        self.pending_cancel_id = ""
-        self.pending_replace: ParentReplaceRequested | None = None
-        self.version = 1  # facts applied so far; makes ExecID(17) unique and the same in a replay
-
-    @property
-    def parent_id(self) -> str:
-        return self.accepted.parent_id
-
-    @property
-    def is_open(self) -> bool:
-        return not self.done
-
-    @property
-    def awaits_trigger(self) -> bool:
-        return self.ord_type in STOPS and not self.triggered
-
-    @property
-    def leaves_qty(self) -> int:
-        return max(self.order_qty - self.cum_qty, 0) if self.is_open else 0
-
-    @property
-    def ord_status(self) -> OrdStatus:
-        if self.done:
-            return self.status
-        if self.pending_cancel_id:
-            return OrdStatus.PENDING_CANCEL
-        if self.pending_replace is not None:
-            return OrdStatus.PENDING_REPLACE
-        return self.status
-
-    def apply(self, fact: AnyFact) -> bool:
-        """Whether the fact was legal in this status; if not, nothing changed. A fill is always counted."""
-        if isinstance(fact, ChildFilled):
-            self.version += 1
-            self.cum_qty += fact.last_qty
-            self.notional_px += fact.last_qty * fact.last_px
-            if not self.done:
-                self.status = FILLED if self.cum_qty >= self.order_qty else PARTIALLY_FILLED
-            return True
-        if isinstance(fact, ParentRequestRejected):
-            self.version += 1
-            if fact.cl_ord_id == self.pending_cancel_id:
-                self.pending_cancel_id = ""
-            elif self.pending_replace is not None and fact.cl_ord_id == self.pending_replace.cl_ord_id:
-                self.pending_replace = None
-            return True
-        following = PARENT_TRANSITIONS.get((self.status, type(fact)))
-        if following is None or self.done:
-            return False
-        self.version += 1
-        match fact:
-            case ParentCancelRequested(cl_ord_id=cl_ord_id):
-                self.pending_cancel_id = cl_ord_id
-            case ParentReplaceRequested():
-                self.pending_replace = fact
-            case ParentReplaced():
-                self.pending_replace = None
-                self.orig_cl_ord_id, self.cl_ord_id = self.cl_ord_id, fact.cl_ord_id
-                self.order_qty = fact.order_qty
-                self.limit_px = fact.limit_px
-                self.params = fact.params
-                self.instructions = fact.instructions
-                self.ord_type = fact.ord_type or self.ord_type
-                self.status = FILLED if self.cum_qty >= fact.order_qty else PARTIALLY_FILLED if self.cum_qty else NEW
-            case ParentTriggered():
-                self.triggered = True
-            case ParentDone():
-                self.done = True
-                self.status = fact.ord_status
-                if fact.cl_ord_id:
-                    self.orig_cl_ord_id, self.cl_ord_id = self.cl_ord_id, fact.cl_ord_id
-                self.pending_cancel_id = ""
-                self.pending_replace = None
         return True

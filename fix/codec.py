@@ -35,6 +35,7 @@ _GROUP_TAGS = {
     "strategy_parameters": "957",
     "md_entry_types": "267",
     "symbols": "146",
+    "lines": "33",
     "related": "146",
     "quote_entries": "295",
 }

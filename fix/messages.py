@@ -13,7 +13,9 @@ import msgspec
 from domain.fields import (
     CxlRejReason,
     CxlRejResponseTo,
+    ExecRestatementReason,
     ExecType,
+    LastCapacity,
     LastLiquidityInd,
     OrderCapacity,
     OrdRejReason,
@@ -161,10 +163,11 @@ class ExecutionReport(msgspec.Struct, frozen=True, gc=False):
     last_px: int = 0
     last_mkt: str = ""
     last_liquidity_ind: LastLiquidityInd | None = None
+    last_capacity: LastCapacity | None = None
     exec_trans_type: str = ""  # FIX.4.2 only
     exec_ref_id: str = ""
     ord_rej_reason: OrdRejReason | None = None
-    exec_restatement_reason: str = ""
+    exec_restatement_reason: ExecRestatementReason | None = None
     secondary_exec_id: str = ""
     transact_time_ns: int = 0
     text: str = ""
@@ -178,6 +181,12 @@ class ExecutionReport(msgspec.Struct, frozen=True, gc=False):
     expire_time_ns: int = 0
     order_capacity: OrderCapacity | None = None
     rule80_a: str = ""  # the capacity in FIX.4.2
+    mass_status_req_id: str = ""
+    tot_num_reports: str = ""  # text, as the next ones, because 0 is worth saying
+    last_rpt_requested: str = ""
+    day_order_qty: str = ""
+    day_cum_qty: str = ""
+    day_avg_px: str = ""
 
 
 class OrderCancelReject(msgspec.Struct, frozen=True, gc=False):
@@ -220,6 +229,24 @@ class OrderMassCancelReport(msgspec.Struct, frozen=True, gc=False):
     side: Side | None = None
     transact_time_ns: int = 0
     text: str = ""
+
+
+class OrderMassStatusRequest(msgspec.Struct, frozen=True, gc=False):
+    """`mass_status_req_type`: 1 one symbol, 7 everything. From FIX.4.3 on."""
+
+    MSG_TYPE: ClassVar[str] = "AF"
+    mass_status_req_id: str
+    mass_status_req_type: int
+    account: str = ""
+    symbol: str = ""
+    side: Side | None = None
+
+
+class News(msgspec.Struct, frozen=True, gc=False):
+    MSG_TYPE: ClassVar[str] = "B"
+    headline: str
+    lines: tuple[str, ...]
+    orig_time_ns: int = 0
 
 
 class DontKnowTrade(msgspec.Struct, frozen=True, gc=False):
@@ -269,6 +296,8 @@ Typed = (
     | SecurityStatus
     | OrderMassCancelRequest
     | OrderMassCancelReport
+    | OrderMassStatusRequest
+    | News
     | DontKnowTrade
 )
 BY_MSG_TYPE: dict[str, type[Typed]] = {cls.MSG_TYPE: cls for cls in get_args(Typed)}

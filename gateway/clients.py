@@ -9,12 +9,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from domain.fields import ExecInst, OrderCapacity, OrdType, Side, TimeInForce
+from domain.fields import WORKED_ORD_TYPES, WORKED_TIMES_IN_FORCE, ExecInst, OrderCapacity, OrdType, Side, TimeInForce
 from gateway.dialect import DIALECTS
 
 # All that the router can work; a config can only take away from it.
-ORD_TYPES = tuple(item for item in OrdType if item is not OrdType.PREVIOUSLY_QUOTED)
-TIME_IN_FORCES = tuple(item for item in TimeInForce if item is not TimeInForce.GOOD_TILL_CROSSING)
 EXEC_INSTS = (
     ExecInst.NOT_HELD,
     ExecInst.POST_ONLY,
@@ -22,6 +20,7 @@ EXEC_INSTS = (
     ExecInst.MARKET_PEG,
     ExecInst.PRIMARY_PEG,
 )
+SIDES = (Side.BUY, Side.SELL, Side.SELL_SHORT)
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Tag = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -49,7 +48,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_strategy: Name = "sweep"
     ord_types: tuple[OrdType, ...] = (OrdType.MARKET, OrdType.LIMIT)
     time_in_forces: tuple[TimeInForce, ...] = (TimeInForce.DAY, TimeInForce.IMMEDIATE_OR_CANCEL)
-    sides: tuple[Side, ...] = tuple(Side)
+    sides: tuple[Side, ...] = SIDES
     exec_insts: tuple[ExecInst, ...] = (ExecInst.NOT_HELD,)
     order_capacities: tuple[OrderCapacity, ...] = tuple(OrderCapacity)
     min_qty: bool = False  # whether it may send MinQty(110)
@@ -65,9 +64,10 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.default_account and self.default_account not in self.accounts:
             raise ValueError(f"default_account {self.default_account!r} is none of {', '.join(self.accounts)}")
         for key, allowed, built in (
-            ("ord_types", self.ord_types, ORD_TYPES),
-            ("time_in_forces", self.time_in_forces, TIME_IN_FORCES),
+            ("ord_types", self.ord_types, WORKED_ORD_TYPES),
+            ("time_in_forces", self.time_in_forces, WORKED_TIMES_IN_FORCE),
             ("exec_insts", self.exec_insts, EXEC_INSTS),
+            ("sides", self.sides, SIDES),
         ):
             if unknown := [item.value for item in allowed if item not in built]:
                 raise ValueError(f"{key} {unknown[0]!r} is none that the router works: {', '.join(built)}")

@@ -13,10 +13,15 @@ from domain.orders import ParentOrder
 
 class Dialect(NamedTuple):
     exec_trans_new: str  # ExecTransType(20) of a report on something new, "" where the version has no such field
-    exec_trans_status: str  # and of the answer to an OrderStatusRequest
+    exec_trans_cancel: str  # of a fill that was taken back
+    exec_trans_correct: str  # of a fill that was corrected
+    exec_trans_status: str  # of the answer to an OrderStatusRequest
     partial_fill: ExecType
     fill: ExecType
-    status: ExecType | None  # of the answer to an OrderStatusRequest; None: the one with the code of OrdStatus(39)
+    # None in the next three: the ExecType with the code of OrdStatus(39).
+    trade_cancel: ExecType | None
+    trade_correct: ExecType | None
+    status: ExecType | None  # of the answer to an OrderStatusRequest
     triggered: ExecType  # of a stop that begins to work: Restated where the version has no word for it
     replaced: OrdStatus  # status of an order that was replaced and has no fill
 
@@ -30,18 +35,26 @@ class Dialect(NamedTuple):
 DIALECTS: dict[str, Dialect] = {
     "FIX.4.2": Dialect(
         exec_trans_new="0",
+        exec_trans_cancel="1",
+        exec_trans_correct="2",
         exec_trans_status="3",
         partial_fill=ExecType.PARTIAL_FILL,
         fill=ExecType.FILL,
+        trade_cancel=None,
+        trade_correct=None,
         status=None,
         triggered=ExecType.RESTATED,
         replaced=OrdStatus.REPLACED,
     ),
     "FIX.4.4": Dialect(
         exec_trans_new="",
+        exec_trans_cancel="",
+        exec_trans_correct="",
         exec_trans_status="",
         partial_fill=ExecType.TRADE,
         fill=ExecType.TRADE,
+        trade_cancel=ExecType.TRADE_CANCEL,
+        trade_correct=ExecType.TRADE_CORRECT,
         status=ExecType.ORDER_STATUS,
         triggered=ExecType.RESTATED,
         replaced=OrdStatus.NEW,  # FIX 4.3 dropped Replaced: the status says what the order is, not what happened to it

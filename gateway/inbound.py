@@ -9,14 +9,25 @@ ExecutionReport(8) or OrderCancelReject(9), and OrdRejReason(103) has a code for
 
 from typing import NamedTuple
 
-from domain.commands import CancelParent, NewParent, ReplaceParent, StatusRequest
+from domain.commands import (
+    CancelParent,
+    DisputeExecution,
+    MassCancel,
+    MassStatusRequest,
+    NewParent,
+    ReplaceParent,
+    StatusRequest,
+)
 from domain.fields import OrdRejReason
 from fix.errors import BusinessRejectReason
 from fix.message import Message
 from fix.messages import (
+    DontKnowTrade,
     NewOrderSingle,
     OrderCancelReplaceRequest,
     OrderCancelRequest,
+    OrderMassCancelRequest,
+    OrderMassStatusRequest,
     OrderStatusRequest,
     decode,
 )
@@ -26,8 +37,21 @@ from gateway.instructions import Order, Refusal
 
 TAKEN = {
     kind.MSG_TYPE: kind.__name__
-    for kind in (NewOrderSingle, OrderCancelRequest, OrderCancelReplaceRequest, OrderStatusRequest)
+    for kind in (
+        NewOrderSingle,
+        OrderCancelRequest,
+        OrderCancelReplaceRequest,
+        OrderStatusRequest,
+        OrderMassCancelRequest,
+        OrderMassStatusRequest,
+        DontKnowTrade,
+    )
 }
+ONE_SYMBOL, EVERYTHING = "1", "7"  # MassCancelRequestType(530), MassStatusReqType(585)
+# MassCancelRejectReason(532)
+NOT_SUPPORTED, UNKNOWN_SECURITY = "0", "1"
+
+Command = NewParent | CancelParent | ReplaceParent | StatusRequest | MassCancel | MassStatusRequest | DisputeExecution
 
 
 class BusinessReject(NamedTuple):
@@ -37,20 +61,24 @@ class BusinessReject(NamedTuple):
     text: str
 
 
-def to_command(
-    message: Message, client: ClientConfig
-) -> NewParent | CancelParent | ReplaceParent | StatusRequest | BusinessReject:
+def to_command(message: Message, client: ClientConfig) -> Command | BusinessReject:
     """The command in `message`. FieldError where FIX asks for a Reject(3)."""
     if message.msg_type in TAKEN:
         match decode(message):
             case NewOrderSingle() as order:
                 return _new_parent(order, message, client)
             case OrderCancelRequest(cl_ord_id=cl_ord_id, orig_cl_ord_id=orig_cl_ord_id):
-                return CancelParent(client.name, cl_ord_id, orig_cl_ord_id)
+                return CancelParent(client.name, cl_ord_id, orig_cl_ord_id, message.poss_resend)
             case OrderCancelReplaceRequest() as order:
                 return _replace_parent(order, message, client)
             case OrderStatusRequest() as ask:
                 return StatusRequest(client.name, ask.cl_ord_id, ask.symbol, ask.side, ask.ord_status_req_id)
+            case OrderMassCancelRequest() as ask:
+                return _mass_cancel(ask, client)
+            case OrderMassStatusRequest() as ask:
+                return _mass_status(ask, client)
+            case DontKnowTrade() as dispute:
+                return DisputeExecution(client.name, dispute.order_id, dispute.exec_id, dispute.dk_reason, dispute.text)
     supported = ", ".join(f"{name}({msg_type})" for msg_type, name in TAKEN.items())
     text = f"MsgType(35)={message.msg_type} is not supported; supported: {supported}"
     return BusinessReject(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, text)
@@ -73,6 +101,7 @@ def _new_parent(order: NewOrderSingle, message: Message, client: ClientConfig) -
         params=params,
         reject=_account_refusal(order, client) or _refusal(order, message, client) or params_refusal,
         instructions=asked,
+        poss_resend=message.poss_resend,
     )
 
 
@@ -96,7 +125,30 @@ def _replace_parent(order: OrderCancelReplaceRequest, message: Message, client: 
         strategy=_strategy(message, client),
         instructions=asked if said else None,
         instructed=said,
+        poss_resend=message.poss_resend,
     )
+
+
+def _mass_cancel(ask: OrderMassCancelRequest, client: ClientConfig) -> MassCancel:
+    kind, reject = ask.mass_cancel_request_type, None
+    if kind not in (ONE_SYMBOL, EVERYTHING):
+        text = f"MassCancelRequestType(530)={kind} is not supported; allowed: {ONE_SYMBOL}, {EVERYTHING}"
+        reject = (NOT_SUPPORTED, text)
+    elif kind == ONE_SYMBOL and not ask.symbol:
+        reject = (UNKNOWN_SECURITY, "Symbol(55) is missing; MassCancelRequestType(530)=1 needs one")
+    elif kind == EVERYTHING and ask.symbol:
+        reject = ("99", f"Symbol(55)={ask.symbol} contradicts MassCancelRequestType(530)=7, which is for all of them")
+    return MassCancel(client.name, ask.cl_ord_id, kind, ask.symbol, ask.side, reject=reject)
+
+
+def _mass_status(ask: OrderMassStatusRequest, client: ClientConfig) -> MassStatusRequest:
+    kind, reject = str(ask.mass_status_req_type), ""
+    if kind not in (ONE_SYMBOL, EVERYTHING):
+        reject = f"MassStatusReqType(585)={kind} is not supported; allowed: {ONE_SYMBOL}, {EVERYTHING}"
+    elif kind == ONE_SYMBOL and not ask.symbol:
+        reject = "Symbol(55) is missing; MassStatusReqType(585)=1 needs one"
+    symbol = ask.symbol if kind == ONE_SYMBOL else ""
+    return MassStatusRequest(client.name, ask.mass_status_req_id, symbol, ask.side, ask.account, reject)
 
 
 def _strategy(message: Message, client: ClientConfig) -> str:

@@ -4,34 +4,40 @@ Every public method is a generator. The caller applies each fact before it asks 
 answer sees the earlier part. Time is an argument; the timers are data, rebuilt from the state after a restart.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from domain.commands import CancelParent, NewParent, OperatorCommand, ReplaceParent, SetKillSwitch
+from domain.commands import (
+    AmendOrder,
+    CancelOrder,
+    NotifyClients,
+    OperatorCommand,
+    ReleaseKillSwitch,
+    SetKillSwitch,
+)
 from domain.facts import (
     AnyFact,
     ChildAcknowledged,
     ChildCanceled,
     ChildCancelRejected,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
     ChildReplaced,
     ChildReplaceRejected,
     ChildStatus,
     ChildUncertain,
+    ClientNotified,
     ClientUp,
     ExecutionUnknown,
     KillSwitchReleased,
     KillSwitchSet,
     OrdersPaused,
     OrdersResumed,
-    ParentAccepted,
-    ParentCancelRequested,
     ParentEnding,
-    ParentRejected,
-    ParentReplaceRequested,
     ParentRestated,
     ShutdownBegan,
     ShutdownEnded,
@@ -40,21 +46,22 @@ from domain.facts import (
     VenueUnsure,
     VenueUp,
 )
-from domain.fields import CxlRejReason, OrdRejReason, OrdStatus, TradingStatus
+from domain.fields import TradingStatus
 from domain.market import MarketUpdate, MarketView
 from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
-from risk.checks import check_parent, check_replace
-from router import instructed, strategies
+from router.requests import Requests
 from router.routing import Routing
 from router.settlement import answered, is_counted
 from router.state import State
 from router.upkeep import Keep, Upkeep
-from router.working import RETRY_NS, Working, request_rejected
+from router.working import RETRY_NS
 
 ChildReport = (
     ChildAcknowledged
     | ChildRejected
     | ChildFilled
+    | ChildFillBusted
+    | ChildFillCorrected
     | ChildCanceled
     | ChildExpired
     | ChildCancelRejected
@@ -65,7 +72,7 @@ ChildReport = (
 )
 
 
-class Engine:
+class Engine(Requests):
     """The decisions of the router over one `State` and one `MarketView`; `grace_ns` and `keep` as in `Upkeep`."""
 
     def __init__(
@@ -76,159 +83,8 @@ class Engine:
         grace_ns: Mapping[str, int] | None = None,
         keep: Keep | None = None,
     ) -> None:
-        self.state = state
-        self.market = market
-        self.routing = routing
-        self.working = Working(state, market, routing)
+        super().__init__(state, market, routing)
         self.upkeep = Upkeep(state, self.working, grace_ns or {}, keep or Keep())
-
-    # --- client commands ---
-
-    def new_parent(self, command: NewParent, now_ns: int) -> Iterator[AnyFact]:
-        """ParentAccepted and its first children, or ParentRejected."""
-        state = self.state
-        view = self.market.symbol(command.symbol)
-        parent_id = f"{state.epoch}-P{state.parent_count + 1}"
-        reason, text, limit, params = None, "", "", {}
-        if command.reject is not None:
-            reason, text = command.reject
-        elif self.working.is_held:
-            reason, text = OrdRejReason.BROKER_OPTION, "shutting down: no new orders"
-        elif state.paused:
-            reason, text = OrdRejReason.BROKER_OPTION, f"no new orders for now: {state.paused}"
-        else:
-            reject = check_parent(
-                command,
-                instrument=self.routing.instruments.get(command.symbol),
-                reference_mid2_px=view.reference_mid2_px(now_ns),
-                now_ns=now_ns,
-                limits=self.routing.limits,
-                exposure=state.exposure,
-                kill_switch=state.kill_switch,
-                duplicate=state.is_used(command.client, command.cl_ord_id),
-                locates=state.locates,
-            )
-            if reject is not None:
-                reason, text, limit = reject.reason, reject.text, reject.limit
-            elif refusal := instructed.refused(
-                command, self.routing.instruments[command.symbol], self.routing.venues, now_ns
-            ):
-                reason, text = refusal
-            else:
-                try:
-                    params = strategies.parse(command, now_ns)
-                except ValueError as error:
-                    reason, text = OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, str(error)
-        if reason is not None:
-            yield ParentRejected(
-                at_ns=now_ns,
-                parent_id=parent_id,
-                client=command.client,
-                cl_ord_id=command.cl_ord_id,
-                account=command.account,
-                symbol=command.symbol,
-                side=command.side,
-                order_qty=command.order_qty,
-                reason=reason,
-                text=text,
-                limit=limit,
-            )
-            return
-        yield ParentAccepted(
-            at_ns=now_ns,
-            parent_id=parent_id,
-            client=command.client,
-            cl_ord_id=command.cl_ord_id,
-            account=command.account,
-            symbol=command.symbol,
-            side=command.side,
-            order_qty=command.order_qty,
-            ord_type=command.ord_type,
-            limit_px=command.limit_px,
-            time_in_force=command.time_in_force,
-            strategy=command.strategy,
-            params=params,
-            arrival_mid2_px=view.reference_mid2_px(now_ns),
-            tape_qty=view.tape_qty,
-            tape_notional_px=view.tape_notional_px,
-            instructions=command.instructions,
-        )
-        yield from self.working.work(state.parents[parent_id], now_ns)
-
-    def cancel_parent(self, command: CancelParent, now_ns: int) -> Iterator[AnyFact]:
-        parent = yield from self._addressed(command, now_ns)
-        if parent is None:
-            return
-        yield ParentCancelRequested(at_ns=now_ns, parent_id=parent.parent_id, cl_ord_id=command.cl_ord_id)
-        yield from self.working.cancel_children(self.working.open_children(parent), "parent_cancel", now_ns)
-        yield from self.working.settle(parent, now_ns)
-
-    def replace_parent(self, command: ReplaceParent, now_ns: int) -> Iterator[AnyFact]:
-        """What rests is cancelled first; the replace takes effect when the truth about the children is known."""
-        parent = yield from self._addressed(command, now_ns)
-        if parent is None:
-            return
-        accepted, text, params = parent.accepted, command.reject, parent.params
-        instructions, impossible = instructed.replaced(command, parent, now_ns)
-        if not text and self.state.paused:
-            text = f"no new orders for now: {self.state.paused}"
-        if not text:
-            text = _changes_identity(command, parent) or impossible
-        if not text:
-            reject = check_replace(
-                command,
-                parent,
-                instrument=self.routing.instruments.get(accepted.symbol),
-                reference_mid2_px=self.market.symbol(accepted.symbol).reference_mid2_px(now_ns),
-                now_ns=now_ns,
-                limits=self.routing.limits,
-                exposure=self.state.exposure,
-                kill_switch=self.state.kill_switch,
-                locates=self.state.locates,
-                stop_px=instructions.stop_px,
-            )
-            text = reject.text if reject is not None else ""
-        if not text and command.params:
-            try:
-                params = strategies.parse_replace(command, parent, now_ns)
-            except ValueError as error:
-                text = str(error)
-        if text:
-            yield request_rejected(command, parent, CxlRejReason.BROKER_OPTION, text, now_ns)
-            return
-        yield ParentReplaceRequested(
-            at_ns=now_ns,
-            parent_id=parent.parent_id,
-            cl_ord_id=command.cl_ord_id,
-            order_qty=command.order_qty,
-            limit_px=command.limit_px,
-            params=params,
-            instructions=instructions,
-            ord_type=command.ord_type,
-        )
-        yield from self.working.cancel_children(self.working.open_children(parent), "parent_replace", now_ns)
-        yield from self.working.settle(parent, now_ns)
-
-    def _addressed(
-        self, command: CancelParent | ReplaceParent, now_ns: int
-    ) -> Generator[AnyFact, None, ParentOrder | None]:
-        """Returns the open parent that the command names; yields the reject where there is none to act on."""
-        state = self.state
-        parent_id = state.parent_by_cl_ord_id.get((command.client, command.orig_cl_ord_id))
-        parent = state.parents.get(parent_id or "")
-        if parent is None:
-            reason, text = CxlRejReason.UNKNOWN_ORDER, f"unknown order: OrigClOrdID(41) {command.orig_cl_ord_id!r}"
-        elif state.is_used(command.client, command.cl_ord_id):
-            reason = CxlRejReason.DUPLICATE_CL_ORD_ID
-            text = f"duplicate ClOrdID(11) {command.cl_ord_id!r}"
-        elif not parent.is_open or parent.status is OrdStatus.FILLED:
-            reason, text = CxlRejReason.TOO_LATE, f"too late: the order is {parent.ord_status.name.lower()}"
-        elif parent.pending_cancel_id or parent.pending_replace is not None:
-            reason, text = CxlRejReason.ALREADY_PENDING, f"already {parent.ord_status.name.lower().replace('_', ' ')}"
-        else:
-            return parent
-        yield request_rejected(command, parent, reason, text, now_ns)
-        return None
 
     # --- what venues report ---
 
@@ -256,9 +112,29 @@ class Engine:
                     yield _disputed(report, venue, "told late: counted before as the venue's status had it", now_ns)
                     return
                 yield msgspec.structs.replace(report, mid2_px=self.market.symbol(child.submitted.symbol).mid2_px)
+                parent = state.parents[child.submitted.parent_id]
+                excess_qty = report.last_qty - parent.last_qty
                 if child.cum_qty > child.order_qty:
                     text = f"overfill: {child.cum_qty} of {child.order_qty} sent"
                     yield _disputed(report, venue, text, now_ns)
+                elif excess_qty:
+                    text = f"overfill: {excess_qty} more than the client's order of {parent.order_qty}"
+                    yield _disputed(report, venue, text, now_ns)
+            case ChildFillBusted() | ChildFillCorrected():
+                if (venue, report.exec_id) in state.executions:
+                    return
+                execution = state.executions.get((venue, report.exec_ref_id))
+                if report.venue != venue or execution is None or execution.child_id != child.child_id:
+                    text = f"{type(report).__name__} of an execution {report.exec_ref_id!r} that is not known"
+                    yield _disputed(report, report.venue, text, now_ns)
+                    return
+                if isinstance(report, ChildFillBusted):
+                    if not execution.qty:
+                        yield _disputed(report, venue, f"{report.exec_ref_id!r} was busted before", now_ns)
+                        return
+                    yield msgspec.structs.replace(report, last_qty=execution.qty, last_px=execution.px)
+                else:
+                    yield msgspec.structs.replace(report, was_qty=execution.qty, was_px=execution.px)
             case ChildStatus():
                 yield from self._settle_status(child, report, now_ns)
             case ChildCancelRejected() | ChildReplaceRejected():
@@ -391,15 +267,20 @@ class Engine:
         yield ShutdownEnded(at_ns=now_ns, cancel_parents=cancel_parents)
 
     def operator(self, command: OperatorCommand, now_ns: int) -> Iterator[AnyFact]:
-        if isinstance(command, SetKillSwitch):
-            yield KillSwitchSet(at_ns=now_ns, scope=command.scope, by=command.by, text=command.text)
-            for parent in list(self.state.open_parents.values()):
-                blocked = [child for child in self.working.open_children(parent) if self._is_killed(parent, child)]
-                yield from self.working.cancel_children(blocked, "kill_switch", now_ns)
-        else:
-            yield KillSwitchReleased(at_ns=now_ns, scope=command.scope, by=command.by)
-            for parent in list(self.state.open_parents.values()):
-                yield from self.working.settle(parent, now_ns)
+        match command:
+            case SetKillSwitch():
+                yield KillSwitchSet(at_ns=now_ns, scope=command.scope, by=command.by, text=command.text)
+                for parent in list(self.state.open_parents.values()):
+                    blocked = [child for child in self.working.open_children(parent) if self._is_killed(parent, child)]
+                    yield from self.working.cancel_children(blocked, "kill_switch", now_ns)
+            case ReleaseKillSwitch():
+                yield KillSwitchReleased(at_ns=now_ns, scope=command.scope, by=command.by)
+                for parent in list(self.state.open_parents.values()):
+                    yield from self.working.settle(parent, now_ns)
+            case NotifyClients():
+                yield ClientNotified(at_ns=now_ns, client=command.client, by=command.by, text=command.text)
+            case CancelOrder() | AmendOrder():
+                yield from self.intervene(command, now_ns)
 
     def _uncertain(self) -> list[ChildOrder]:
         children = (child for open_ in self.state.open_children.values() for child in open_.values())
@@ -423,22 +304,6 @@ class Engine:
             symbol=order.symbol,
         )
         return blocked is not None
-
-
-def _changes_identity(command: ReplaceParent, parent: ParentOrder) -> str:
-    """What the replace would change that a replace can't, "" if nothing."""
-    accepted = parent.accepted
-    fixed = (
-        ("Symbol(55)", command.symbol, accepted.symbol),
-        ("Side(54)", command.side, accepted.side),
-        ("Account(1)", command.account, accepted.account),
-        ("TimeInForce(59)", command.time_in_force, accepted.time_in_force),
-        ("the strategy", command.strategy, accepted.strategy),
-    )
-    for name, wanted, has in fixed:
-        if wanted and wanted != has:
-            return f"a replace can't change {name} from {str(has)!r} to {str(wanted)!r}"
-    return ""
 
 
 def _disputed(report: ChildReport | ChildUncertain, venue: str, text: str, now_ns: int) -> ExecutionUnknown:

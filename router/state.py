@@ -15,6 +15,8 @@ from domain.facts import (
     ChildCancelRequested,
     ChildDisputed,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
     ChildReplaced,
@@ -30,18 +32,22 @@ from domain.facts import (
     KillSwitchReleased,
     KillSwitchSet,
     MarkoutMeasured,
+    MassCancelAnswered,
     OrdersPaused,
     OrdersResumed,
     OrdersRetired,
     ParentAccepted,
     ParentCancelRequested,
     ParentDone,
+    ParentDoneForDay,
     ParentEnding,
+    ParentReinstated,
     ParentRejected,
     ParentReplaced,
     ParentReplaceRequested,
     ParentRequestRejected,
     ParentRestated,
+    ParentSuspended,
     ParentTriggered,
     SessionAdvanced,
     SessionReset,
@@ -51,7 +57,7 @@ from domain.facts import (
     VenueUp,
 )
 from domain.fields import Action, OrdStatus, TradingStatus
-from domain.orders import ChildOrder, ParentOrder
+from domain.orders import ChildOrder, Execution, ParentOrder
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
 from risk.locates import Locates
@@ -84,7 +90,7 @@ class State:
         self.open_children: dict[str, dict[str, ChildOrder]] = {}  # parent_id -> child_id -> child
         self.parent_by_cl_ord_id: dict[tuple[str, str], str] = {}  # every ClOrdID(11) a client ever used -> parent_id
         self.child_by_request_id: dict[str, str] = {}  # ClOrdID(11) of our cancel or replace request -> child_id
-        self.executions: set[tuple[str, str]] = set()  # (venue, exec_id): a fill is counted once
+        self.executions: dict[tuple[str, str], Execution] = {}  # by (venue, exec_id): a fill is counted once
         self.venues_up: set[str] = set()
         self.done_parents: OrderedDict[str, int] = OrderedDict()  # parent_id -> when it ended, the first first
         self.sessions: dict[str, tuple[int, int, bool]] = {}  # MsgSeqNum(34) in and out that come next, may connect
@@ -104,6 +110,7 @@ class State:
         self.child_count = 0
         self.cancel_count = 0
         self.replace_count = 0
+        self.mass_cancel_count = 0
         self.decision_count = 0
         self.auctioned: dict[str, OrdStatus] = {}  # parent_id -> how its order for an auction ended, not by us
         self.decisions_of: dict[str, int] = {}  # parent_id -> decisions made so far
@@ -117,6 +124,10 @@ class State:
             ParentReplaceRequested: self._parent_requested,
             ParentReplaced: self._parent_changed,
             ParentRestated: self._parent_changed,
+            ParentDoneForDay: self._parent_changed,
+            ParentSuspended: self._parent_changed,
+            ParentReinstated: self._parent_changed,
+            MassCancelAnswered: self._mass_cancel_answered,
             ParentTriggered: self._parent_changed,
             ParentRequestRejected: self._parent_request_rejected,
             ParentEnding: self._parent_ending,
@@ -133,6 +144,8 @@ class State:
             ChildStatus: self._child_changed,
             ChildDisputed: self._child_changed,
             ChildFilled: self._child_filled,
+            ChildFillBusted: self._child_fill_changed,
+            ChildFillCorrected: self._child_fill_changed,
             MarkoutMeasured: self._markout_measured,
             ChildCanceled: self._child_ended,
             ChildExpired: self._child_ended,
@@ -192,13 +205,29 @@ class State:
     def _parent_requested(self, fact: ParentCancelRequested | ParentReplaceRequested) -> None:
         parent = self.parents[fact.parent_id]
         parent.apply(fact)
-        self._cl_ord_id_used(parent.accepted.client, fact.cl_ord_id, fact.parent_id)
+        if fact.cl_ord_id and not (isinstance(fact, ParentCancelRequested) and fact.mass):
+            self._cl_ord_id_used(parent.accepted.client, fact.cl_ord_id, fact.parent_id)
 
-    def _parent_changed(self, fact: ParentReplaced | ParentRestated | ParentTriggered) -> None:
+    def _mass_cancel_answered(self, fact: MassCancelAnswered) -> None:
+        self.mass_cancel_count += 1
+        if not fact.reject_reason:
+            self.retired_cl_ord_ids.add(fact.client, fact.cl_ord_id)  # used, and by no single order
+
+    def _parent_changed(
+        self,
+        fact: ParentReplaced | ParentRestated | ParentTriggered | ParentDoneForDay | ParentSuspended | ParentReinstated,
+    ) -> None:
         parent = self.parents[fact.parent_id]
         was_qty = parent.order_qty
         parent.apply(fact)
         self.locates.apply_changed(parent, parent.order_qty - was_qty, fact.at_ns)
+        self._reopened(parent)
+
+    def _reopened(self, parent: ParentOrder) -> None:
+        """A filled order takes more, or a fill of it was taken back."""
+        if parent.is_open:
+            self.open_parents.setdefault(parent.parent_id, parent)
+            self.done_parents.pop(parent.parent_id, None)
 
     def _parent_request_rejected(self, fact: ParentRequestRejected) -> None:
         if fact.parent_id:
@@ -267,11 +296,13 @@ class State:
 
     def _child_filled(self, fact: ChildFilled) -> None:
         child = self.children[fact.child_id]
-        execution = (fact.venue, fact.exec_id)
-        self.executions.add(execution)
-        self._trails[child.submitted.parent_id].executions.append(execution)
+        parent = self.parents[child.submitted.parent_id]
         child.apply(fact)
-        self.parents[child.submitted.parent_id].apply(fact)
+        parent.apply(fact)
+        self._trails[parent.parent_id].executions.append((fact.venue, fact.exec_id))
+        self.executions[fact.venue, fact.exec_id] = Execution(
+            fact.child_id, fact.last_qty, parent.last_qty, fact.last_px, parent.version, fact.at_ns
+        )
         order = child.submitted
         self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px)
         self.statistics.apply_filled(child, fact)
@@ -283,6 +314,27 @@ class State:
         filled = self.markouts.apply_measured(fact)
         if filled is not None:
             self.statistics.apply_markout(filled.order, filled.fill, fact)
+
+    def _child_fill_changed(self, fact: ChildFillBusted | ChildFillCorrected) -> None:
+        """The fill is known by both ids from here on, since a venue may refer to the first or to the last."""
+        child = self.children[fact.child_id]
+        parent = self.parents[child.submitted.parent_id]
+        execution = self.executions[fact.venue, fact.exec_ref_id]
+        self._trails[parent.parent_id].executions.append((fact.venue, fact.exec_id))
+        self.executions[fact.venue, fact.exec_id] = execution
+        child.apply(fact)
+        parent.apply(fact, execution)
+        self._reopened(parent)
+        order = child.submitted
+        was_qty, was_px = execution.qty, execution.px
+        corrected = isinstance(fact, ChildFillCorrected)
+        execution.qty, execution.px = (fact.last_qty, fact.last_px) if corrected else (0, was_px)
+        execution.client_qty, execution.version = parent.last_qty, parent.version
+        self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, -was_qty, was_px)
+        if corrected:
+            self.exposure.apply_filled(
+                fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px
+            )
 
     def _child_ended(self, fact: ChildCanceled | ChildExpired | ChildRejected) -> None:
         child = self.children[fact.child_id]
@@ -356,4 +408,5 @@ class State:
                 del self.children[child_id]
             for request_id in trail.request_ids:
                 self.child_by_request_id.pop(request_id, None)
-            self.executions.difference_update(trail.executions)
+            for key in trail.executions:
+                del self.executions[key]

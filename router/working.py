@@ -12,17 +12,31 @@ from domain.commands import CancelParent, ReplaceParent
 from domain.facts import (
     AnyFact,
     ChildCancelRequested,
+    ChildReplaceRequested,
     ParentDone,
+    ParentDoneForDay,
     ParentReplaced,
     ParentReplaceRequested,
     ParentRequestRejected,
+    ParentRestated,
     ParentTriggered,
 )
-from domain.fields import Action, CxlRejReason, OrdStatus, OrdType, TimeInForce, TradingStatus
+from domain.fields import (
+    Action,
+    CxlRejReason,
+    ExecRestatementReason,
+    OrdStatus,
+    OrdType,
+    TimeInForce,
+    TradingStatus,
+)
+from domain.instruments import Instrument
 from domain.market import MarketUpdate, MarketView
 from domain.orders import ChildOrder, ParentOrder
+from domain.parent import Request
 from router import auctions, strategies
 from router.auctions import auction
+from router.fitting import fits, surplus
 from router.routing import Routing
 from router.state import State
 from router.terms import IMMEDIATE
@@ -32,6 +46,7 @@ from router.watching import Watching
 # A decision that sent nothing is tried again after this long, twice as long each time, at most RETRY_MAX_NS.
 RETRY_NS = 250_000_000
 RETRY_MAX_NS = 8_000_000_000
+GOOD_TILL = (TimeInForce.GOOD_TILL_CANCEL, TimeInForce.GOOD_TILL_DATE)
 
 
 @dataclass(order=True, slots=True)
@@ -78,24 +93,24 @@ class Working:
 
     def settle(self, parent: ParentOrder, now_ns: int) -> Iterator[AnyFact]:
         """What the present state of a parent calls for: an end, the answer to a pending request, or more work."""
-        if not parent.is_open:
+        if parent.done and not parent.pending:
+            return
+        request = parent.pending[0] if parent.pending else None
+        if isinstance(request, ParentReplaceRequested):
+            yield from self._settle_replace(parent, request, now_ns)
             return
         has_children = bool(self.state.open_children[parent.parent_id])
-        if parent.pending_replace is not None:
-            if not has_children:
-                yield self._replaced(parent, parent.pending_replace, now_ns)
-                yield from self.settle(parent, now_ns)
-            return
         if parent.cum_qty >= parent.order_qty:
             if has_children:
                 yield from self.cancel_children(self.open_children(parent), "parent_filled", now_ns)
                 return
-            if parent.pending_cancel_id:
-                yield self._too_late(parent, now_ns)
+            if request is not None and request.cl_ord_id:
+                yield self._too_late(parent, request, now_ns)
             yield self.done(parent, OrdStatus.FILLED, "", "", now_ns)
-        elif parent.pending_cancel_id:
+        elif request is not None:
             if not has_children:
-                yield self.done(parent, OrdStatus.CANCELED, parent.pending_cancel_id, "", now_ns)
+                reason = ExecRestatementReason.VERBAL_CHANGE if request.by else None
+                yield self.done(parent, OrdStatus.CANCELED, request.cl_ord_id, request.text, now_ns, reason)
         elif parent.parent_id in self.state.ending:
             yield from self.cancel_children(self.open_children(parent), "ending", now_ns)
             if not has_children:
@@ -103,15 +118,32 @@ class Working:
         else:
             yield from self.work(parent, now_ns)
 
+    def _settle_replace(self, parent: ParentOrder, request: ParentReplaceRequested, now_ns: int) -> Iterator[AnyFact]:
+        """Its answer once the truth about the children is known, which a fill may have decided."""
+        children = self.open_children(parent)
+        if parent.cum_qty >= parent.order_qty and request.order_qty <= parent.cum_qty:
+            yield self._too_late(parent, request, now_ns)  # FIX matrix C.2.a: filled before it could be replaced
+        elif fits(parent, children, request):
+            yield self._replaced(parent, request, now_ns)
+        else:
+            yield from self.make_fit(parent, request, now_ns)
+            return
+        yield from self.settle(parent, now_ns)
+
+    def make_fit(self, parent: ParentOrder, request: ParentReplaceRequested, now_ns: int) -> Iterator[AnyFact]:
+        """Asks venues for what has to change before the replace can be answered; what was asked for is waited for."""
+        children = self.open_children(parent)
+        for child, keep_qty in surplus(parent, children, request):
+            terms = self.routing.venues.get(child.submitted.venue)
+            if keep_qty and terms is not None and terms.can_replace and keep_qty >= terms.min_qty:
+                if child.pending_replace is None and not child.uncertain:
+                    yield self.replace_request(child, child.cum_qty + keep_qty, "parent_replace", now_ns)
+            else:
+                yield from self.cancel_children([child], "parent_replace", now_ns)
+
     def work(self, parent: ParentOrder, now_ns: int) -> Iterator[AnyFact]:
         state, order = self.state, parent.accepted
-        if (
-            self.is_held
-            or state.paused
-            or state.kill_switch.blocks(
-                client=order.client, account=order.account, strategy=order.strategy, symbol=order.symbol
-            )
-        ):
+        if self.is_held or state.paused:
             return
         parent_id = parent.parent_id
         if now_ns < self.reconcile_until_ns:
@@ -119,28 +151,29 @@ class Working:
             return
         children = self.open_children(parent)
         instrument = self.routing.instruments.get(order.symbol)
-        is_immediate = order.time_in_force in IMMEDIATE
-        expire_ns = parent.instructions.expire_ns
         if instrument is not None and (kind := auction(parent.ord_type, order.time_in_force)) is not None:
             yield from self._work_auction(parent, kind, now_ns)
             return
-        if (
-            instrument is None  # an order from before the symbol was taken out of the config
-            or strategies.is_over(parent, now_ns)
-            or not instrument.hours.is_open(now_ns)
-            or (is_immediate and state.decisions_of.get(parent_id))
-            or 0 < expire_ns <= now_ns
-        ):
+        ended = self._ended(parent, instrument, now_ns)
+        if ended is not None:
             if children:
-                yield from self.cancel_children(
-                    [child for child in children if child.submitted.horizon_ns], "strategy_end", now_ns
-                )
+                yield from self.cancel_children(children, "strategy_end", now_ns)
             else:
-                ended = OrdStatus.CANCELED if is_immediate else OrdStatus.EXPIRED
                 yield self.done(parent, ended, "", _unfilled(parent), now_ns)
             return
-        if expire_ns:
-            self.wake(expire_ns, parent_id)
+        assert instrument is not None  # without one the order has ended
+        if not instrument.hours.is_open(now_ns):
+            yield from self._rest_overnight(parent, instrument, now_ns)
+            return
+        if parent.done_for_day:
+            yield ParentRestated(at_ns=now_ns, parent_id=parent_id, text="", reason=ExecRestatementReason.GT_RENEWAL)
+        for at_ns in (instrument.hours.next_close_ns(now_ns), parent.instructions.expire_ns):
+            if at_ns:
+                self.wake(at_ns, parent_id)
+        if state.kill_switch.blocks(
+            client=order.client, account=order.account, strategy=order.strategy, symbol=order.symbol
+        ):
+            return
         self.watching.add(parent)
         if parent.awaits_trigger:
             yield from self._trigger(parent, None, now_ns)
@@ -162,10 +195,11 @@ class Working:
                 child = state.children.get(getattr(fact, "child_id", ""))
                 if child is not None and child.submitted.horizon_ns:
                     self.rest_until(now_ns + child.submitted.horizon_ns, child)
-            idle = state.idle_decisions[parent_id]
-            if is_immediate and not state.open_children[parent_id]:
-                yield self.done(parent, OrdStatus.CANCELED, "", _unfilled(parent), now_ns)
+            if order.time_in_force in IMMEDIATE:
+                if not state.open_children[parent_id]:
+                    yield from self.settle(parent, now_ns)  # nothing could be taken: it has ended
                 return
+            idle = state.idle_decisions[parent_id]
             if idle:
                 wake_ns = now_ns + min(RETRY_NS << (idle - 1), RETRY_MAX_NS) if idle < 8 else now_ns + RETRY_MAX_NS
         if wake_ns is not None:
@@ -224,6 +258,29 @@ class Working:
         else:
             self.wake(now_ns + RETRY_MAX_NS, parent_id)
 
+    def _ended(self, parent: ParentOrder, instrument: Instrument | None, now_ns: int) -> OrdStatus | None:
+        """How the order ends now by itself, None while it goes on."""
+        order, expire_ns = parent.accepted, parent.instructions.expire_ns
+        if order.time_in_force in IMMEDIATE and self.state.decisions_of.get(parent.parent_id):
+            return OrdStatus.CANCELED  # FIX: what is killed is canceled, not expired
+        # No instrument: an order from before the symbol was taken out of the config.
+        if instrument is None or strategies.is_over(parent, now_ns) or (expire_ns and expire_ns <= now_ns):
+            return OrdStatus.EXPIRED
+        if order.time_in_force not in GOOD_TILL and not instrument.hours.is_open(now_ns):
+            return OrdStatus.CANCELED if order.time_in_force in IMMEDIATE else OrdStatus.DONE_FOR_DAY
+        return None
+
+    def _rest_overnight(self, parent: ParentOrder, instrument: Instrument, now_ns: int) -> Iterator[AnyFact]:
+        """The day is over and the order is not: nothing of it rests anywhere until the market opens again."""
+        children = self.open_children(parent)
+        if children:
+            yield from self.cancel_children(children, "close", now_ns)
+        elif not parent.done_for_day:
+            yield ParentDoneForDay(at_ns=now_ns, parent_id=parent.parent_id)
+        for at_ns in (instrument.hours.next_open_ns(now_ns), parent.instructions.expire_ns):
+            if at_ns:
+                self.wake(at_ns, parent.parent_id)
+
     def _rests_on(self, child: ChildOrder, now_ns: int) -> bool:
         """Whether nothing better could be done than to go on resting: at the parent's limit, which nobody offers.
 
@@ -258,25 +315,64 @@ class Working:
         cancel_id = f"{self.state.epoch}-X{self.state.cancel_count + 1}"
         return ChildCancelRequested(at_ns=now_ns, child_id=child.child_id, cancel_id=cancel_id, reason=reason)
 
+    def replace_request(self, child: ChildOrder, order_qty: int, reason: str, now_ns: int) -> ChildReplaceRequested:
+        replace_id = f"{self.state.epoch}-R{self.state.replace_count + 1}"
+        return ChildReplaceRequested(
+            at_ns=now_ns,
+            child_id=child.child_id,
+            replace_id=replace_id,
+            order_qty=order_qty,
+            px=child.px,
+            reason=reason,
+        )
+
     @staticmethod
-    def _replaced(parent: ParentOrder, request: ParentReplaceRequested, now_ns: int) -> ParentReplaced:
+    def _replaced(parent: ParentOrder, request: ParentReplaceRequested, now_ns: int) -> ParentReplaced | ParentRestated:
+        order_qty = max(request.order_qty, parent.cum_qty)
+        if request.by:
+            less = order_qty < parent.order_qty
+            return ParentRestated(
+                at_ns=now_ns,
+                parent_id=parent.parent_id,
+                text=request.text,
+                reason=ExecRestatementReason.PARTIAL_DECLINE if less else ExecRestatementReason.VERBAL_CHANGE,
+                order_qty=order_qty,
+                limit_px=request.limit_px,
+            )
         return ParentReplaced(
             at_ns=now_ns,
             parent_id=parent.parent_id,
             cl_ord_id=request.cl_ord_id,
-            order_qty=max(request.order_qty, parent.cum_qty),
+            order_qty=order_qty,
             limit_px=request.limit_px,
             params=request.params,
             instructions=request.instructions,
             ord_type=request.ord_type,
         )
 
-    def _too_late(self, parent: ParentOrder, now_ns: int) -> ParentRequestRejected:
-        command = CancelParent(parent.accepted.client, parent.pending_cancel_id, parent.cl_ord_id)
-        text = "too late: the order was filled"
-        return request_rejected(command, parent, CxlRejReason.TOO_LATE, text, now_ns)
+    def _too_late(self, parent: ParentOrder, request: Request, now_ns: int) -> ParentRequestRejected:
+        kind = ReplaceParent if isinstance(request, ParentReplaceRequested) else CancelParent
+        return ParentRequestRejected(
+            at_ns=now_ns,
+            parent_id=parent.parent_id,
+            client=parent.accepted.client,
+            cl_ord_id=request.cl_ord_id,
+            orig_cl_ord_id=parent.cl_ord_id,
+            ord_status=parent.status,
+            response_to=kind.response_to,
+            reason=CxlRejReason.TOO_LATE,
+            text="too late: the order was filled",
+        )
 
-    def done(self, parent: ParentOrder, ord_status: OrdStatus, cl_ord_id: str, text: str, now_ns: int) -> ParentDone:
+    def done(
+        self,
+        parent: ParentOrder,
+        ord_status: OrdStatus,
+        cl_ord_id: str,
+        text: str,
+        now_ns: int,
+        reason: ExecRestatementReason | None = None,
+    ) -> ParentDone:
         view = self.market.symbol(parent.accepted.symbol)
         return ParentDone(
             at_ns=now_ns,
@@ -286,6 +382,7 @@ class Working:
             text=text,
             tape_qty=view.tape_qty,
             tape_notional_px=view.tape_notional_px,
+            reason=reason,
         )
 
     def wake(self, at_ns: int, parent_id: str) -> None:
@@ -309,14 +406,13 @@ def request_rejected(
     text: str,
     now_ns: int,
 ) -> ParentRequestRejected:
-    too_late = reason is CxlRejReason.TOO_LATE  # the pending request is over with this answer
     return ParentRequestRejected(
         at_ns=now_ns,
         parent_id=parent.parent_id if parent is not None else "",
         client=command.client,
         cl_ord_id=command.cl_ord_id,
         orig_cl_ord_id=command.orig_cl_ord_id,
-        ord_status=(parent.status if too_late else parent.ord_status) if parent else OrdStatus.REJECTED,
+        ord_status=parent.ord_status if parent else OrdStatus.REJECTED,
         response_to=command.response_to,
         reason=reason,
         text=text,

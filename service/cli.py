@@ -137,6 +137,8 @@ def control(args: argparse.Namespace) -> int:
     config = load(args.config)
     if args.action == "sessions":
         return _sessions(args, config)
+    if args.action == "orders":
+        return _orders(args, config)
     line = {"command": args.action}
     if args.action != "status":
         line |= {"scope": args.scope, "by": getpass.getuser()}
@@ -178,6 +180,30 @@ def _sessions(args: argparse.Namespace, config: "ServiceConfig") -> int:
     if not answer["ok"]:
         raise CommandError(f"fairlead ctl sessions: {answer['error']}")
     print(f"{args.name}: {args.verb} done")
+    return 0
+
+
+def _orders(args: argparse.Namespace, config: "ServiceConfig") -> int:
+    from service.control import ask
+
+    if args.verb == "list":
+        _print_table(ask(config.control_path, {"command": "orders"})["orders"])
+        return 0
+    if not args.text:
+        raise CommandError(f"fairlead ctl orders: {args.verb} why? Expected --text, which clients are told")
+    line: dict[str, object] = {"command": args.verb, "by": getpass.getuser(), "text": args.text}
+    if args.verb == "notify":
+        line["name"] = args.name or ""
+    elif args.name is None:
+        raise CommandError(f"fairlead ctl orders: {args.verb} which order? Expected an OrderID")
+    else:
+        line["order_id"] = args.name
+    if args.verb == "amend":
+        line |= {"order_qty": args.qty or 0, "price": args.price or ""}
+    answer = ask(config.control_path, line)
+    if not answer["ok"]:
+        raise CommandError(f"fairlead ctl orders: {answer['error']}")
+    print(f"{args.name or 'all clients'}: {args.verb} done")
     return 0
 
 
@@ -281,6 +307,16 @@ def _parser() -> argparse.ArgumentParser:
     administered.add_argument("--next-out", type=int, metavar="N", help="set: MsgSeqNum(34) of our next message")
     administered.add_argument("--yes", action="store_true", help="reset, set: yes, change the sequence numbers")
     administered.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
+
+    text = "list the clients' open orders, cancel or amend one, or send clients a notice (News)"
+    ordered = actions.add_parser("orders", help=text, description=text)
+    verbs = ("list", "cancel", "amend", "notify")
+    ordered.add_argument("verb", nargs="?", default="list", metavar="ACTION", choices=verbs, help=", ".join(verbs))
+    ordered.add_argument("name", nargs="?", metavar="NAME", help="OrderID; notify: a client, all where it is left out")
+    ordered.add_argument("--text", default="", help="why: the client is told")
+    ordered.add_argument("--qty", type=int, metavar="N", help="amend: the new quantity")
+    ordered.add_argument("--price", metavar="PX", help="amend: the new limit")
+    ordered.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
 
     cli_journal.add_commands(command)
     return parser

@@ -5,6 +5,10 @@
     {"command": "status"}                                                             -> {"ok": true, "status": {...}}
     {"command": "sessions"}                                                           -> {"ok": true, "sessions": [...]}
     {"command": "session", "action": "reset", "name": "EMS1", "by": "ops"}             -> {"ok": true}
+    {"command": "orders"}                                                             -> {"ok": true, "orders": [...]}
+    {"command": "cancel", "order_id": "1JS897G-P1", "by": "ops", "text": "by phone"}   -> {"ok": true}
+    {"command": "amend", "order_id": "1JS897G-P1", "order_qty": 500, "by": "ops"}      -> {"ok": true}
+    {"command": "notify", "name": "EMS1", "by": "ops", "text": "ARGO is closed"}       -> {"ok": true}
     {"command": "kil"}                                                                -> {"ok": false, "error": "..."}
 
 The socket's file mode lets its owner in and nobody else; there is no other authentication.
@@ -21,14 +25,23 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from domain.commands import OperatorCommand, ReleaseKillSwitch, SetKillSwitch
+from domain.commands import (
+    AmendOrder,
+    CancelOrder,
+    NotifyClients,
+    OperatorCommand,
+    ReleaseKillSwitch,
+    SetKillSwitch,
+)
+from domain.prices import px_from_text
 from risk.kill_switch import SCOPE_KINDS, valid_scope
+from service.orders import OrderRefused
 from service.sessions import Action, SessionCommand, SessionRefused
 
 Command = OperatorCommand | SessionCommand
 Operate = Callable[[Command], object]
 Status = Callable[[], Mapping[str, Any]]
-Sessions = Callable[[], list[dict[str, Any]]]
+Listing = Callable[[], list[dict[str, Any]]]
 
 MAX_LINE_BYTES = 16 * 1024
 ANSWER_TIMEOUT_S = 5.0
@@ -42,8 +55,12 @@ class SessionsQuery(msgspec.Struct, frozen=True):
     """Asks for all sessions and their sequence numbers; changes nothing."""
 
 
+class OrdersQuery(msgspec.Struct, frozen=True):
+    """Asks for all open orders; changes nothing."""
+
+
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    command: Literal["status", "kill", "release", "sessions", "session"]
+    command: Literal["status", "kill", "release", "sessions", "session", "orders", "cancel", "amend", "notify"]
     scope: str = ""
     by: str = ""
     text: str = ""
@@ -51,18 +68,25 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     next_in: Annotated[int, msgspec.Meta(ge=0)] = 0
     next_out: Annotated[int, msgspec.Meta(ge=0)] = 0
+    order_id: str = ""
+    order_qty: Annotated[int, msgspec.Meta(ge=0)] = 0
+    price: str = ""
 
 
-def parse(line: bytes) -> StatusQuery | SessionsQuery | Command:
+Query = StatusQuery | SessionsQuery | OrdersQuery
+QUERIES: dict[str, Query] = {"status": StatusQuery(), "sessions": SessionsQuery(), "orders": OrdersQuery()}
+
+
+def parse(line: bytes) -> Query | Command:
     """What a line asks for; ValueError with the value and what was expected instead."""
     try:
         asked = msgspec.json.decode(line, type=_Line)
     except msgspec.DecodeError as error:  # of which ValidationError is one
         raise ValueError(f"{error}, in {line[:200]!r}") from None
-    if asked.command == "status":
-        return StatusQuery()
-    if asked.command == "sessions":
-        return SessionsQuery()
+    if asked.command in QUERIES:
+        return QUERIES[asked.command]
+    if asked.command in ("cancel", "amend", "notify"):
+        return _of_orders(asked, line)
     if asked.command == "session":
         if asked.action is None or not asked.name or not asked.by:
             raise ValueError(f"a session command names action, name and by, not {line[:200]!r}")
@@ -77,7 +101,22 @@ def parse(line: bytes) -> StatusQuery | SessionsQuery | Command:
     return ReleaseKillSwitch(asked.scope, asked.by)
 
 
-def answer(line: bytes, operate: Operate, status: Status, sessions: Sessions) -> dict[str, Any]:
+def _of_orders(asked: _Line, line: bytes) -> CancelOrder | AmendOrder | NotifyClients:
+    named = asked.text if asked.command == "notify" else asked.order_id
+    if not named or not asked.by:
+        what = "text" if asked.command == "notify" else "order_id"
+        raise ValueError(f"{asked.command} names {what} and by, not {line[:200]!r}")
+    if asked.command == "notify":
+        return NotifyClients(asked.name, asked.by, asked.text)
+    if asked.command == "cancel":
+        return CancelOrder(asked.order_id, asked.by, asked.text)
+    limit_px = px_from_text(asked.price) if asked.price else 0
+    if not asked.order_qty and limit_px <= 0:
+        raise ValueError(f"amend names order_qty or price, not {line[:200]!r}")
+    return AmendOrder(asked.order_id, asked.by, asked.text, asked.order_qty, limit_px)
+
+
+def answer(line: bytes, operate: Operate, status: Status, sessions: Listing, orders: Listing = list) -> dict[str, Any]:
     """Does what the line asks for and says so; a mistake in the line reaches none of the functions."""
     try:
         asked = parse(line)
@@ -88,14 +127,18 @@ def answer(line: bytes, operate: Operate, status: Status, sessions: Sessions) ->
             return {"ok": True, "status": status()}
         case SessionsQuery():
             return {"ok": True, "sessions": sessions()}
+        case OrdersQuery():
+            return {"ok": True, "orders": orders()}
     try:
         operate(asked)
-    except SessionRefused as refused:
+    except (SessionRefused, OrderRefused) as refused:
         return {"ok": False, "error": str(refused)}
     return {"ok": True}
 
 
-async def serve_control(path: Path, operate: Operate, status: Status, sessions: Sessions) -> asyncio.Server:
+async def serve_control(
+    path: Path, operate: Operate, status: Status, sessions: Listing, orders: Listing = list
+) -> asyncio.Server:
     """Listens at `path` until closed; OSError where that can't be.
 
     Whoever calls holds the lock of the data directory's journal, so a socket that is still there is a dead one's.
@@ -105,7 +148,7 @@ async def serve_control(path: Path, operate: Operate, status: Status, sessions: 
         with suppress(OSError):
             try:
                 while line := await reader.readline():
-                    writer.write(msgspec.json.encode(answer(line, operate, status, sessions)) + b"\n")
+                    writer.write(msgspec.json.encode(answer(line, operate, status, sessions, orders)) + b"\n")
                     await writer.drain()
             except ValueError:  # what asyncio makes of a line over the limit
                 said = {"ok": False, "error": f"a line is over {MAX_LINE_BYTES} bytes"}

@@ -23,6 +23,7 @@ from domain.facts import (
     ChildUncertain,
     ClientDown,
     DecisionMade,
+    ExecutionDisputed,
     ExecutionUnknown,
     KillSwitchReleased,
     KillSwitchSet,
@@ -64,6 +65,7 @@ LEVELS: dict[type, int] = {
     OrdersPaused: logging.ERROR,  # nothing new is traded until somebody makes room
     KillSwitchSet: logging.WARNING,
     KillSwitchReleased: logging.WARNING,
+    ExecutionDisputed: logging.ERROR,  # a client does not know a trade of ours
     ExecutionUnknown: logging.ERROR,  # shares that our books don't explain
 }
 # What a log line leaves to the journal.

@@ -8,18 +8,36 @@ node journals its facts before any of its bytes leave. A node made from recorded
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from domain.commands import CancelParent, NewParent, OperatorCommand, ReplaceParent, StatusRequest
+import msgspec
+
+from domain.commands import (
+    AmendOrder,
+    CancelOrder,
+    CancelParent,
+    DisputeExecution,
+    MassCancel,
+    MassStatusRequest,
+    NewParent,
+    NotifyClients,
+    OperatorCommand,
+    ReplaceParent,
+    StatusRequest,
+)
 from domain.facts import (
     AnyFact,
     ChildCancelRequested,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildReplaceRequested,
     ChildRiskRejected,
     ChildSubmitted,
+    ClientNotified,
     EpochStarted,
     ExecutionUnknown,
     KillSwitchSet,
     MarketDataDown,
+    MassCancelAnswered,
     MessageReceived,
     MessageSent,
     ModelLoaded,
@@ -31,7 +49,9 @@ from domain.facts import (
     Started,
     TimerFired,
 )
+from domain.fields import OrdRejReason
 from domain.market import MarketView
+from domain.orders import ParentOrder
 from fix.endpoint import Link, Output
 from fix.message import Message, masked, parse
 from fix.messages import FieldError, Typed
@@ -159,8 +179,20 @@ class Node:
         return min((due_ns for due_ns in timers if due_ns is not None), default=None)
 
     def operator(self, command: OperatorCommand, now_ns: int) -> NodeOutput:
-        self._commit(self.engine.operator(command, now_ns), now_ns)
+        """What `refusal` has passed."""
+        if isinstance(command, NotifyClients) and not command.client:
+            for name in self._clients:
+                to_one = msgspec.structs.replace(command, client=name)
+                self._commit(self.engine.operator(to_one, now_ns), now_ns)
+        else:
+            self._commit(self.engine.operator(command, now_ns), now_ns)
         return self._output(now_ns)
+
+    def refusal(self, command: OperatorCommand, now_ns: int) -> str:
+        """Why an operator's command can't be followed, "" if it can."""
+        if isinstance(command, NotifyClients):
+            return f"there is no client {command.client!r}" if command.client not in ("", *self._clients) else ""
+        return self.engine.refusal(command, now_ns) if isinstance(command, CancelOrder | AmendOrder) else ""
 
     def pause(self, text: str, now_ns: int) -> NodeOutput:
         """The journal can hardly be written: nothing new is begun until `unpause`."""
@@ -247,19 +279,36 @@ class Node:
         client = self._clients[peer.name]
         command = client_inbound.to_command(message, client)
         match command:
+            case NewParent() | CancelParent() | ReplaceParent() if command.poss_resend and (
+                known := self._parent_of(command)
+            ):
+                # PossResend(97)=Y of what has arrived before: answered by the order's state, never done again.
+                ask = StatusRequest(client.name, command.cl_ord_id, "", known.accepted.side, "")
+                self._send(peer, client_outbound.status(known, ask, client, now_ns), now_ns)
             case NewParent():
                 self._commit(self.engine.new_parent(command, now_ns), now_ns)
             case CancelParent():
                 self._commit(self.engine.cancel_parent(command, now_ns), now_ns)
             case ReplaceParent():
                 self._commit(self.engine.replace_parent(command, now_ns), now_ns)
+            case MassCancel():
+                self._commit(self.engine.mass_cancel(command, now_ns), now_ns)
+            case DisputeExecution():
+                self._commit(self.engine.dispute(command, now_ns), now_ns)
             case StatusRequest():
-                parent_id = self.state.parent_by_cl_ord_id.get((command.client, command.cl_ord_id), "")
-                report = client_outbound.status(self.state.parents.get(parent_id), command, client, now_ns)
-                self._send(peer, report, now_ns)
+                self._send(peer, client_outbound.status(self._parent_of(command), command, client, now_ns), now_ns)
+            case MassStatusRequest():
+                parents = self.engine.open_parents_of(command)
+                for report in client_outbound.mass_status(parents, command, client, now_ns):
+                    self._send(peer, report, now_ns)
             case _:
                 rejected = peer.session.business_reject(message, command.reason, command.text, now_ns)
                 self._record_sent(peer, rejected, now_ns)
+
+    def _parent_of(self, command: NewParent | CancelParent | ReplaceParent | StatusRequest) -> ParentOrder | None:
+        """The client's order, or the one that a request of this ClOrdID(11) was about."""
+        parent_id = self.state.parent_by_cl_ord_id.get((command.client, command.cl_ord_id), "")
+        return self.state.parents.get(parent_id)
 
     def _handle_venue_message(self, peer: Peer, message: Message, now_ns: int) -> None:
         if message.msg_type in (TRADING_SESSION_STATUS, SECURITY_STATUS):
@@ -403,17 +452,24 @@ class Node:
                     self._send(self.links.venues[name], request, now_ns)
 
     def _tell_client(self, fact: AnyFact, now_ns: int) -> None:
-        child = None
-        if isinstance(fact, ParentRejected | ParentRequestRejected):
-            parent = None if isinstance(fact, ParentRejected) else self.state.parents.get(fact.parent_id)
-            name = fact.client
-        else:
-            if isinstance(fact, ChildFilled):
+        child, parent = None, None
+        match fact:
+            case ParentRejected():
+                name = fact.client
+                if fact.reason is OrdRejReason.DUPLICATE_ORDER:
+                    parent_id = self.state.parent_by_cl_ord_id.get((name, fact.cl_ord_id), "")
+                    parent = self.state.parents.get(parent_id)
+            case ParentRequestRejected():
+                name, parent = fact.client, self.state.parents.get(fact.parent_id)
+            case MassCancelAnswered() | ClientNotified():
+                name = fact.client
+            case ChildFilled() | ChildFillBusted() | ChildFillCorrected():
                 child = self.state.children[fact.child_id]
                 parent = self.state.parents[child.submitted.parent_id]
-            else:
+                name = parent.accepted.client
+            case _:
                 parent = self.state.parents[fact.parent_id]
-            name = parent.accepted.client
+                name = parent.accepted.client
         client = self._clients.get(name)
         if client is None:
             return  # a client that the config no longer has: its orders are still worked to their end

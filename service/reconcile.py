@@ -152,13 +152,12 @@ def _compare_parents(
             change = fill.last_qty - (fill.was_qty if isinstance(fill, ChildFillCorrected) else 0)
         filled[children[fill.child_id].parent_id] += change
     for parent_id, parent in state.parents.items():
-        if filled[parent_id] != parent.cum_qty:
-            shares = abs(filled[parent_id] - parent.cum_qty)
-            result.differ(shares, f"{parent_id}: CumQty {parent.cum_qty}, its children filled {filled[parent_id]}")
-        if parent.cum_qty > parent.order_qty:
-            result.differ(
-                parent.cum_qty - parent.order_qty, f"{parent_id}: {parent.cum_qty} filled of {parent.order_qty}"
-            )
+        counted_qty = parent.cum_qty + parent.excess_qty
+        if filled[parent_id] != counted_qty:
+            shares = abs(filled[parent_id] - counted_qty)
+            result.differ(shares, f"{parent_id}: CumQty {counted_qty}, its children filled {filled[parent_id]}")
+        if parent.excess_qty:
+            result.differ(parent.excess_qty, f"{parent_id}: {counted_qty} filled of {parent.order_qty}")
 
 
 def _compare_order(

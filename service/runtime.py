@@ -26,6 +26,8 @@ from service.kill_file import KillFile
 from service.links import EMS_PORT, PeerKind, market_data_port
 from service.logs import configure
 from service.node import Node
+from service.orders import OrderRefused
+from service.orders import listing as open_orders
 from service.recovery import recover
 from service.sessions import SessionCommand, SessionRefused, check, label, listing
 
@@ -134,6 +136,8 @@ async def serve(config: ServiceConfig) -> int:
         if isinstance(command, ReleaseKillSwitch) and command.scope in kill_file.scopes:
             raise SessionRefused(f"{command.scope} is held by the file {kill_file.path}: take it away first")
         if not isinstance(command, SessionCommand):
+            if refusal := node.refusal(command, server.now_ns()):
+                raise OrderRefused(refusal)
             server.perform(endpoint.run(node.operator, command, server.now_ns()))
             return
         peer = check(node.links, command)  # what is refused must not reach the node as a failure
@@ -155,7 +159,13 @@ async def serve(config: ServiceConfig) -> int:
     kill_file.start(lambda: loop.call_soon_threadsafe(apply_kill_file))
     keeping = loop.create_task(keep())
     keeping.add_done_callback(lambda task: None if task.cancelled() else task.result())
-    control = await serve_control(config.control_path, operate, lambda: status(node), lambda: listing(node.links))
+    control = await serve_control(
+        config.control_path,
+        operate,
+        lambda: status(node),
+        lambda: listing(node.links),
+        lambda: open_orders(node.state),
+    )
     await stop.wait()
     if failed:
         return 1

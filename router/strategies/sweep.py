@@ -5,13 +5,13 @@ An immediate-or-cancel or fill-or-kill order only takes, in one pass; the engine
 
 from collections.abc import Mapping
 
-from domain.fields import OrdType, TimeInForce
+from domain.fields import WORKED_ORD_TYPES, WORKED_TIMES_IN_FORCE, TimeInForce
 from domain.orders import ParentOrder
 from router.strategies.schema import Parameter, Slice
 
 PARAMETERS: tuple[Parameter, ...] = ()
-ORD_TYPES = tuple(item for item in OrdType if item is not OrdType.PREVIOUSLY_QUOTED)
-TIMES_IN_FORCE = tuple(item for item in TimeInForce if item is not TimeInForce.GOOD_TILL_CROSSING)
+ORD_TYPES = WORKED_ORD_TYPES
+TIMES_IN_FORCE = WORKED_TIMES_IN_FORCE
 _IMMEDIATE = (TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL)
 
 

@@ -11,6 +11,8 @@ from domain.facts import (
     ChildCancelRejected,
     ChildCancelRequested,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
     ChildStatus,
@@ -34,7 +36,7 @@ from domain.fields import (
     Side,
     TimeInForce,
 )
-from domain.orders import FINAL, ChildOrder, ParentOrder
+from domain.orders import FINAL, ChildOrder, Execution, ParentOrder
 
 PARENT = ParentAccepted(
     at_ns=1, parent_id="P1", client="EMS1", cl_ord_id="A", account="ACC", symbol="ALFA", side=Side.BUY, order_qty=1000,
@@ -146,34 +148,55 @@ class ChildMachine(RuleBasedStateMachine):
 
 
 class ParentMachine(RuleBasedStateMachine):
-    """Requests, fills and ends in any order that the engine may produce, and some that it may not."""
+    """Requests, fills, busts, corrections and ends in any order, also some that the engine never produces."""
 
     def __init__(self) -> None:
         super().__init__()
         self.parent = ParentOrder(PARENT)
-        self.filled = 0
+        self.executions: list[Execution] = []
         self.requests = 0
-        self.versions: list[int] = []
 
-    def apply(self, fact: object) -> None:
-        before = self.parent.version
-        if self.parent.apply(fact):
+    def apply(self, fact: object, execution: Execution | None = None) -> bool:
+        before, state = self.parent.version, self.seen()
+        if self.parent.apply(fact, execution):
             assert self.parent.version == before + 1  # so that each report has an ExecID of its own
-        else:
-            assert self.parent.version == before
+            return True
+        assert (self.parent.version, self.seen()) == (before, state)
+        return False
+
+    def seen(self) -> tuple:
+        parent = self.parent
+        return parent.ord_status, parent.order_qty, parent.cum_qty, parent.leaves_qty, list(parent.pending)
 
     @rule(qty=st.integers(1, 700))
     def fill(self, qty: int) -> None:
+        before = self.parent.cum_qty
         self.apply(fill(qty))
-        self.filled += qty
+        assert self.parent.cum_qty == before + self.parent.last_qty
+        self.executions.append(Execution("C1", qty, self.parent.last_qty, 1_000_000, self.parent.version, 1))
 
-    @precondition(lambda self: not self.parent.pending_cancel_id and self.parent.pending_replace is None)
+    @precondition(lambda self: self.executions)
+    @rule(pick=st.integers(0, 10**6), qty=st.integers(0, 700))
+    def take_back(self, pick: int, qty: int) -> None:
+        execution = self.executions[pick % len(self.executions)]
+        common = {"at_ns": 2, "child_id": "C1", "venue": "ARGO", "exec_id": "E", "exec_ref_id": "E0"}
+        if qty:
+            fact = ChildFillCorrected(
+                **common, was_qty=execution.qty, was_px=1_000_000, last_qty=qty, last_px=1_000_000
+            )
+        else:
+            fact = ChildFillBusted(**common, last_qty=execution.qty, last_px=1_000_000)
+        was_done = self.parent.done and self.parent.status is not OrdStatus.FILLED
+        self.apply(fact, execution)
+        assert not was_done or self.parent.done  # what was canceled or has expired stays so
+        execution.qty, execution.client_qty = qty, self.parent.last_qty
+        execution.version = self.parent.version
+
     @rule()
     def cancel(self) -> None:
         self.requests += 1
         self.apply(ParentCancelRequested(at_ns=2, parent_id="P1", cl_ord_id=f"R{self.requests}"))
 
-    @precondition(lambda self: not self.parent.pending_cancel_id and self.parent.pending_replace is None)
     @rule(order_qty=st.integers(1, 3000))
     def replace(self, order_qty: int) -> None:
         self.requests += 1
@@ -183,32 +206,43 @@ class ParentMachine(RuleBasedStateMachine):
             )
         )
 
-    @precondition(lambda self: self.parent.pending_replace is not None)
+    @precondition(lambda self: self.parent.pending)
     @rule()
-    def replaced(self) -> None:
-        request = self.parent.pending_replace
-        order_qty = max(request.order_qty, self.parent.cum_qty)
-        self.apply(
-            ParentReplaced(
-                at_ns=3, parent_id="P1", cl_ord_id=request.cl_ord_id, order_qty=order_qty, limit_px=0, params={}
+    def answer(self) -> None:
+        request = self.parent.pending[0]
+        if isinstance(request, ParentReplaceRequested):
+            order_qty = max(request.order_qty, self.parent.cum_qty)
+            assert self.apply(
+                ParentReplaced(
+                    at_ns=3, parent_id="P1", cl_ord_id=request.cl_ord_id, order_qty=order_qty, limit_px=0, params={}
+                )
             )
-        )
-        assert self.parent.order_qty == order_qty
+            assert (self.parent.order_qty, self.parent.cl_ord_id) == (order_qty, request.cl_ord_id)
+            assert self.parent.traded_as == request.cl_ord_id
+        else:
+            self.reject(request.cl_ord_id, CxlRejReason.TOO_LATE)
+        assert request not in self.parent.pending
 
-    @precondition(lambda self: self.parent.pending_cancel_id)
+    @precondition(lambda self: self.parent.pending)
     @rule()
-    def too_late(self) -> None:
+    def say_it_again(self) -> None:
+        """A duplicate of what waits is refused, and goes on waiting."""
+        pending = list(self.parent.pending)
+        self.reject(pending[0].cl_ord_id, CxlRejReason.DUPLICATE_CL_ORD_ID)
+        assert self.parent.pending == pending
+
+    def reject(self, cl_ord_id: str, reason: CxlRejReason) -> None:
         self.apply(
             ParentRequestRejected(
-                at_ns=3, parent_id="P1", client="EMS1", cl_ord_id=self.parent.pending_cancel_id, orig_cl_ord_id="A",
-                ord_status=OrdStatus.NEW, response_to=CxlRejResponseTo.ORDER_CANCEL_REQUEST,
-                reason=CxlRejReason.TOO_LATE, text="",
+                at_ns=3, parent_id="P1", client="EMS1", cl_ord_id=cl_ord_id, orig_cl_ord_id="A",
+                ord_status=OrdStatus.NEW, response_to=CxlRejResponseTo.ORDER_CANCEL_REQUEST, reason=reason, text="",
             )
         )  # fmt: skip
-        assert not self.parent.pending_cancel_id
 
-    @rule(ord_status=st.sampled_from([OrdStatus.CANCELED, OrdStatus.EXPIRED]))
+    @rule(ord_status=st.sampled_from([OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY]))
     def end(self, ord_status: OrdStatus) -> None:
+        if self.parent.status is OrdStatus.FILLED:
+            ord_status = OrdStatus.FILLED  # the engine knows no other end of it
         self.apply(
             ParentDone(
                 at_ns=4, parent_id="P1", ord_status=ord_status, cl_ord_id="", text="", tape_qty=0, tape_notional_px=0
@@ -218,18 +252,23 @@ class ParentMachine(RuleBasedStateMachine):
     @invariant()
     def quantities_add_up(self) -> None:
         parent = self.parent
-        assert parent.cum_qty == self.filled
+        assert parent.cum_qty == sum(execution.client_qty for execution in self.executions)
+        assert parent.notional_px == parent.cum_qty * 1_000_000
+        assert parent.cum_qty + parent.excess_qty == sum(execution.qty for execution in self.executions)
+        assert 0 <= parent.cum_qty <= parent.order_qty
         if parent.is_open:
-            assert parent.leaves_qty == max(parent.order_qty - parent.cum_qty, 0)
-            assert (parent.status is OrdStatus.FILLED) == (parent.cum_qty >= parent.order_qty)
+            assert parent.order_qty == parent.cum_qty + parent.leaves_qty
+            assert (parent.status is OrdStatus.FILLED) == (parent.cum_qty == parent.order_qty)
         else:
-            assert parent.leaves_qty == 0 and parent.status in FINAL
-            assert not parent.pending_cancel_id and parent.pending_replace is None
+            assert parent.leaves_qty == 0
 
     @invariant()
     def a_pending_request_outranks_the_rest(self) -> None:
-        if self.parent.is_open and self.parent.pending_cancel_id:
+        kinds = {type(request) for request in self.parent.pending}
+        if ParentCancelRequested in kinds:
             assert self.parent.ord_status is OrdStatus.PENDING_CANCEL
+        elif kinds:
+            assert self.parent.ord_status is OrdStatus.PENDING_REPLACE
 
 
 ChildMachine.TestCase.settings = ParentMachine.TestCase.settings = settings(max_examples=100, deadline=None)

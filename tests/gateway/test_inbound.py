@@ -231,7 +231,7 @@ def test_replace(changes: str, expected: dict) -> None:
     assert to_command(sent, EMS1) == ReplaceParent(**REPLACE | expected)
 
 
-@pytest.mark.parametrize("msg_type", ["q", "AF", "8", "V", "B"])
+@pytest.mark.parametrize("msg_type", ["E", "8", "V", "B"])
 def test_other_messages_are_not_supported(msg_type: str) -> None:
     answer = to_command(message(msg_type, "11=X"), EMS1)
     assert isinstance(answer, BusinessReject)

@@ -4,6 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands import NewParent, ReplaceParent
+from domain.fields import WORKED_ORD_TYPES as ORD_TYPES
+from domain.fields import WORKED_TIMES_IN_FORCE as TIME_IN_FORCES
 from domain.fields import ExecInst, OrdRejReason, OrdType, Side, TimeInForce
 from domain.fields import OrderCapacity as Capacity
 from domain.instructions import NONE, Instructions
@@ -11,7 +13,7 @@ from domain.orders import ParentOrder
 from fix.dictionary import typed_dictionary
 from fix.errors import FieldError
 from fix.message import Message, parse
-from gateway.clients import EXEC_INSTS, ORD_TYPES, TIME_IN_FORCES, ClientConfig
+from gateway.clients import EXEC_INSTS, ClientConfig
 from gateway.inbound import to_command
 from gateway.instructions import FIXED, RULES, SAID_BY, said_back
 from tests.domain.test_orders import PARENT

@@ -12,13 +12,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
 from msgspec.structs import replace
 
-from domain.commands import CancelParent, NewParent, ReleaseKillSwitch, ReplaceParent, SetKillSwitch
+from domain.commands import (
+    AmendOrder,
+    CancelOrder,
+    CancelParent,
+    MassCancel,
+    NewParent,
+    ReleaseKillSwitch,
+    ReplaceParent,
+    SetKillSwitch,
+)
 from domain.facts import (
     AnyFact,
     ChildAcknowledged,
     ChildCanceled,
     ChildCancelRejected,
     ChildCancelRequested,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
     ChildRiskRejected,
@@ -28,6 +39,7 @@ from domain.facts import (
     DecisionMade,
     EpochStarted,
     ExecutionUnknown,
+    MassCancelAnswered,
     ParentAccepted,
     ParentCancelRequested,
     ParentDone,
@@ -48,6 +60,7 @@ from domain.fields import (
 )
 from domain.instruments import Instrument, VenueTerms
 from domain.market import BookSnapshot, DealerQuoted, MarketView
+from domain.orders import FINAL
 from risk.limits import AccountLimits, RiskLimits
 from router.engine import Engine
 from router.features import FEATURES, schema_hash
@@ -342,7 +355,8 @@ def test_a_fill_told_twice_counts_once_and_an_overfill_is_alarmed() -> None:
     facts = desk.fill(child.child_id, 60, "E2")
     assert ExecutionUnknown in kinds(facts)
     parent = next(iter(desk.state.parents.values()))
-    assert parent.cum_qty == 120 and parent.status is OrdStatus.FILLED
+    # The client's order counts what the client gave, the rest is the house's.
+    assert (parent.cum_qty, parent.excess_qty) == (100, 20) and parent.status is OrdStatus.FILLED
 
 
 def test_a_report_on_an_unknown_order_is_recorded_and_changes_nothing() -> None:
@@ -499,7 +513,7 @@ class EngineMachine(RuleBasedStateMachine):
             return
         self.execs += 1
         child = self.desk.state.children[child_id]
-        if child.cum_qty + lots * 100 > child.submitted.order_qty or not child.is_open:
+        if child.cum_qty + lots * 100 > child.order_qty or not child.is_open:
             self.overfilled.add(child.submitted.parent_id)  # the venue's doing: real, but not ours to prevent
         self.executions.append((child_id, lots * 100, f"E{self.execs}"))
         self.filled[child.submitted.parent_id] += lots * 100
@@ -510,6 +524,43 @@ class EngineMachine(RuleBasedStateMachine):
     def tell_again(self, pick: int) -> None:
         child_id, qty, exec_id = self.executions[pick % len(self.executions)]
         assert self.desk.fill(child_id, qty, exec_id) == []
+
+    @precondition(lambda self: self.executions)
+    @rule(pick=st.integers(0, 10**6), qty=st.integers(0, 40).map(lambda lots: lots * 100))
+    def take_back(self, pick: int, qty: int) -> None:
+        """A bust, or a correction to another quantity, of a fill or of its last correction."""
+        child_id, _, exec_id = self.executions[pick % len(self.executions)]
+        order = self.desk.state.children[child_id].submitted
+        execution = self.desk.state.executions[order.venue, exec_id]
+        if not qty and not execution.qty:
+            return  # busted before
+        self.execs += 1
+        self.filled[order.parent_id] += qty - execution.qty
+        self.overfilled.add(order.parent_id)  # its children may rest already for what is taken back
+        common = {"at_ns": 1, "child_id": child_id, "venue": order.venue, "exec_id": f"E{self.execs}"}
+        if qty:
+            self.desk.report(
+                ChildFillCorrected(**common, exec_ref_id=exec_id, was_qty=0, was_px=0, last_qty=qty, last_px=100_0000)
+            )
+        else:
+            self.desk.report(ChildFillBusted(**common, exec_ref_id=exec_id, last_qty=0, last_px=0))
+
+    @rule(side=st.sampled_from([None, Side.BUY, Side.SELL]))
+    def mass_cancel(self, side: Side | None) -> None:
+        self.requests += 1
+        command = MassCancel("EMS1", f"R{self.requests}", "7", side=side)
+        facts = self.desk.commit(self.desk.engine.mass_cancel(command, self.desk.now_ns))
+        answered = of(facts, MassCancelAnswered)
+        assert [fact.affected for fact in answered] == [len(of(facts, ParentCancelRequested))]
+
+    @precondition(lambda self: self.desk.state.open_parents)
+    @rule(pick=st.integers(0, 10**6), order_qty=st.integers(0, 40).map(lambda lots: lots * 100))
+    def operator(self, pick: int, order_qty: int) -> None:
+        parent_ids = list(self.desk.state.open_parents)
+        order_id = parent_ids[pick % len(parent_ids)]
+        command = AmendOrder(order_id, "ops", "why", order_qty) if order_qty else CancelOrder(order_id, "ops", "why")
+        if not self.desk.engine.refusal(command, self.desk.now_ns):
+            self.desk.commit(self.desk.engine.operator(command, self.desk.now_ns))
 
     @rule(seconds=st.integers(0, 12))
     def pass_time(self, seconds: int) -> None:
@@ -542,13 +593,14 @@ class EngineMachine(RuleBasedStateMachine):
     def children_never_exceed_the_parent(self) -> None:
         state = self.desk.state
         for parent_id, parent in state.parents.items():
-            if parent_id not in self.overfilled and parent.pending_replace is None:
+            if parent_id not in self.overfilled:
                 assert parent.cum_qty + state.open_qty(parent_id) <= parent.order_qty
 
     @invariant()
     def every_fill_is_counted_once(self) -> None:
         for parent_id, parent in self.desk.state.parents.items():
-            assert parent.cum_qty == self.filled[parent_id]
+            assert parent.cum_qty + parent.excess_qty == self.filled[parent_id]
+            assert parent.cum_qty <= parent.order_qty or parent.excess_qty == 0
 
     @invariant()
     def a_done_parent_has_no_open_children(self) -> None:
@@ -556,10 +608,12 @@ class EngineMachine(RuleBasedStateMachine):
         for parent_id, parent in state.parents.items():
             if parent.is_open:
                 assert parent_id in state.open_parents
-                assert parent.order_qty == parent.cum_qty + parent.leaves_qty or parent_id in self.overfilled
+                assert parent.order_qty == parent.cum_qty + parent.leaves_qty
             else:
+                assert parent_id not in state.open_parents
                 assert parent.leaves_qty == 0
                 assert not state.open_children[parent_id]
+                assert parent.ord_status in {*FINAL, OrdStatus.DONE_FOR_DAY}
 
     @invariant()
     def recorded_facts_give_the_same_state(self) -> None:

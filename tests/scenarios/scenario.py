@@ -7,6 +7,7 @@ FIX.4.2, A.1.a to L.1.b of FIX.4.4 and 5.0SP2; "own" is what no matrix has. Then
                                     filled in: ALFA, buy 10000 at 49.98, which is the best bid of ARGO, day
     >dup                            its last message again, PossDupFlag(43)=Y with the same MsgSeqNum(34)
     < 8 (X) 150=0 39=0 qty=1000/0/1000 6=0    what it hears next, every field; qty is OrderQty/CumQty/LeavesQty
+                                    trade=200@50.00,ARGO,V1 is all that a fill carries; so correct=..., bust=ARGO,V1
     ARGO< D c1 38=1000              a venue is sent an order, called c1 from here on: the fields given are compared
     ARGO< F c1                      or the cancel of it, or G, the replace
     ARGO> new c1                    what it says: new, fill c1 200 50.00 [V1], canceled, expired, rejected, replaced,
@@ -15,6 +16,7 @@ FIX.4.2, A.1.a to L.1.b of FIX.4.4 and 5.0SP2; "own" is what no matrix has. Then
     up BRIG, down ARGO, restart     a venue's connections are made (ARGO's are from the start), are lost; the node is
                                     made anew from its journal
     ctl {"command": ...}            an operator, as over the control socket
+    fact ExecutionUnknown text=...  the last step made such a fact; $X is the OrderID(37) of the order X
     @ +30 or @ 2 09:30:00           time passes: seconds, or until that time on that day (the first is 1), New York
     config clients.accounts = [...] a key of the config, of every such table, before the first step
 
@@ -28,6 +30,7 @@ import re
 import shlex
 from typing import NamedTuple
 
+from domain.facts import decode_batch
 from fix.dictionary import typed_dictionary
 from fix.framing import frame
 from fix.message import Message, parse
@@ -36,8 +39,9 @@ from service import control
 from tests.scenarios.world import APPLICATIONS, VENUE_NAMES, VERSIONS, World
 from tests.service.platform import picture
 
+MICS = {"ARGO": "XARG", "BRIG": "XBRG"}
 # Of a message: what the session fills in, and what belongs to one report and not to the order.
-HEADER = {"8", "9", "10", "34", "35", "49", "52", "56", "97"}
+HEADER = {"8", "9", "10", "34", "35", "43", "49", "52", "56", "97", "122"}
 OF_ONE_REPORT = {"6", "11", "14", "17", "19", "20", "29", "30", "31", "32", "37", "39", "41", "58", "60", "102", "103"}
 OF_ONE_REPORT |= {"150", "151", "378", "434", "527", "584", "790", "851", "911", "912"}
 # Of the client's order, in every report on it.
@@ -73,6 +77,7 @@ class Scenario(World):
         self.orders: dict[str, dict[str, str]] = {}  # OrderID(37) -> what its reports repeat
         self.order_ids: dict[str, str] = {}  # ClOrdID(11) -> OrderID(37)
         self.execs = 0
+        self._facts_before = 0  # batches of the journal before the last step
 
     def run(self, text: str) -> None:
         for number, line in enumerate(text.splitlines(), 1):
@@ -91,12 +96,17 @@ class Scenario(World):
                 return
         if not line or line.startswith(("#", "versions ")):
             return
+        line = re.sub(r"\$([A-Z]\w*)", lambda match: self.order_ids[match[1]], line)
         command, _, rest = line.partition(" ")
         if command == "config":
             self.configure(rest)
             return
         if self.node is None:
             self.start()
+        if command == "fact":
+            self._expect_fact(*shlex.split(rest))
+            return
+        self._facts_before = len(self.journal) if not command.endswith("<") else self._facts_before
         if command.endswith("<"):
             self._expect(command[:-1] or "EMS", rest)
             return
@@ -130,7 +140,7 @@ class Scenario(World):
 
     def _value(self, text: str) -> str:
         parts = text.split("/")
-        if len(parts) == 1:
+        if len(parts) == 1 or text == "[N/A]":
             return text
         return parts[min(list(VERSIONS).index(self.version), len(parts) - 1)]
 
@@ -144,6 +154,8 @@ class Scenario(World):
                 fields.update(zip(("11", "41"), ids, strict=False))
             elif word.startswith("-"):
                 fields[word[1:]] = None
+            elif tag in ("trade", "correct", "bust"):
+                fields.update(_traded(tag, value))
             elif tag == "qty":
                 fields.update(zip(("38", "14", "151"), value.split("/"), strict=True))
             else:
@@ -248,7 +260,15 @@ class Scenario(World):
         if name in VENUE_NAMES:
             self._expect_at_venue(message, words)
         else:
-            self._expect_at_client(message, self._fields(words[1:], words[0]), at_ns)
+            self._expect_at_client(name, message, self._fields(words[1:], words[0]), at_ns)
+
+    def _expect_fact(self, kind: str, *fields: str) -> None:
+        """The last step made a fact of this kind with these fields."""
+        wanted = dict(field.partition("=")[::2] for field in fields)
+        found = [fact for batch in self.journal[self._facts_before :] for fact in decode_batch(batch)]
+        found = [fact for fact in found if type(fact).__name__ == kind]
+        shown = [{name: str(getattr(fact, name)) for name in wanted} for fact in found]
+        assert wanted in shown, f"found {shown}"
 
     def _expect_at_venue(self, message: Message, words: list[str]) -> None:
         child_name, words = words[1], words[2:]
@@ -264,21 +284,21 @@ class Scenario(World):
         for tag, value in self._fields(words, message.msg_type).items():
             assert fields.get(tag) == value, f"{tag} is {fields.get(tag)} in {_shown(message)}"
 
-    def _expect_at_client(self, message: Message, given: dict[str, str | None], at_ns: int) -> None:
+    def _expect_at_client(self, name: str, message: Message, given: dict[str, str | None], at_ns: int) -> None:
         actual = {tag: value for tag, value in message.fields.items() if tag not in HEADER}
         expected: dict[str, str | None] = dict(given)
         if message.msg_type in ("8", "9"):
             expected = self._implied(message.msg_type, actual, given, at_ns) | given
         known = typed_dictionary(APPLICATIONS[self.version]).messages[message.msg_type]
         for tag in list(expected):
-            if tag not in known.own_tags or expected[tag] is None:
+            if tag not in known.tags or expected[tag] is None:
                 del expected[tag]
         for tag, value in expected.items():
             if tag in actual and (value == "*" or (tag == "17" and _EXEC_NAME.fullmatch(value or ""))):
                 if value != "*":
                     self.exec_ids[str(value)] = actual[tag]
                 expected[tag] = actual[tag]
-        if message.msg_type == "8" and actual.get("150") != "8":
+        if message.msg_type == "8" and actual["37"] != "NONE" and actual["39"] != "8" and name == "EMS":
             order = self.orders.setdefault(actual["37"], {})
             order.clear()
             order.update({tag: value for tag, value in actual.items() if tag not in OF_ONE_REPORT})
@@ -307,6 +327,15 @@ class Scenario(World):
             repeated = OF_A_REJECT if given.get("150") == "8" else REPEATED
             order = {tag: sent[tag] for tag in repeated if tag in sent}
         return {"20": "0"} | order | implied
+
+
+def _traded(kind: str, text: str) -> dict[str, str]:
+    """Fields of `trade=200@50.00,ARGO,V1`, of `correct=` in the same form, of `bust=ARGO,V1`."""
+    *fill, venue, exec_id = text.split(",")
+    fields = {"30": MICS[venue], "29": "1", "527": exec_id}
+    if fill:
+        fields["32"], _, fields["31"] = fill[0].partition("@")
+    return fields | ({"851": "2"} if kind == "trade" else {})
 
 
 def _shown(message: Message) -> str:

@@ -141,7 +141,9 @@ def test_a_bad_message_is_answered_and_nothing_else_happens(msg_type, changes, a
     if answer in (REJECT, BUSINESS):
         assert said[45] == str(seq)
     elif answer == REPORT:
-        assert (said[11], said[150], said[39], said[14], said[151]) == (bad[11], "8", "8", "0", "0")
+        # A duplicate is rejected together with the state of the order that has the id (FIX matrix F.1.b).
+        state = ("0", "0", "300") if said[103] == "6" else ("8", "0", "0")
+        assert (said[11], said[150], said[39], said[14], said[151]) == (bad[11], "8", *state)
     else:
         assert said[11] == bad[11]
     wire.send("D", wire.order("GOOD1"))  # the session goes on
