@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+MESSAGES_KEPT = 100_000  # that a peer may ask for again
 Sent = tuple[int, str, bytes]  # MsgSeqNum(34), MsgType(35), the message
 
 
@@ -43,7 +44,7 @@ class Store(Protocol):
 class MemoryStore:
     """Keeps the last `max_messages` in `max_bytes`; older ones are gap-filled when asked for."""
 
-    def __init__(self, max_messages: int = 100_000, max_bytes: int = 256 * 1024 * 1024) -> None:
+    def __init__(self, max_messages: int = MESSAGES_KEPT, max_bytes: int = 256 * 1024 * 1024) -> None:
         self.next_in = 1
         self.next_out = 1
         self.began_ns = 0

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service import cli_fix, cli_journal, cli_learning, cli_market
+from service import cli_fix, cli_journal, cli_learning, cli_market, cli_spec
 from service.command import NARROWEST, CommandError, existing
 
 if TYPE_CHECKING:
@@ -264,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     played.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
 
     cli_fix.add_commands(command)
+    cli_spec.add_commands(command)
 
     shown = command("demo", demo, "venues, daemon and a simulated EMS in one go, with a summary at the end")
     shown.add_argument("--parents", type=int, default=60, metavar="N", help="orders that the EMS sends")

@@ -67,6 +67,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/cli_journal.py": ({"os", "pathlib"}, "paths from the command line; whether who reads is still there"),
     "service/cli_learning.py": ({"importlib", "pathlib", "shutil"}, "the commands that look back: paths"),
     "service/cli_market.py": ({"pathlib"}, "the commands about markets: paths"),
+    "service/cli_spec.py": ({"pathlib", "files"}, "writes the documents for clients"),
     "service/command.py": ({"pathlib"}, "paths from the command line"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),
