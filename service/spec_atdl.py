@@ -8,7 +8,8 @@ strategy by its name. A parameter that a client can't send is not in its file.
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from gateway.clients import ORD_TYPES, TIME_IN_FORCES, ClientConfig
+from domain.fields import WORKED_ORD_TYPES, WORKED_TIMES_IN_FORCE
+from gateway.clients import ClientConfig
 from router.strategies import STRATEGIES
 from router.strategies.schema import Parameter, Strategy
 from service.spec_examples import can_send, has_group, strategies_of, wire_value
@@ -22,7 +23,7 @@ SPACES = {
 CORE, LAY, VAL, XSI = (f"{{{space}}}" for space in SPACES.values())
 VERSION = "1"
 # Every client's own config, where no client is named: the standard's tags, and all that the router works.
-ANYBODY = ClientConfig(name="ANY", accounts=("ANY",), ord_types=ORD_TYPES, time_in_forces=TIME_IN_FORCES)
+ANYBODY = ClientConfig(name="ANY", accounts=("ANY",), ord_types=WORKED_ORD_TYPES, time_in_forces=WORKED_TIMES_IN_FORCE)
 
 
 def atdl(client: ClientConfig = ANYBODY, provider: str = "FAIRLEAD") -> str:

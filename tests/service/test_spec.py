@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands import NewParent
-from domain.fields import CxlRejReason, OrdRejReason, OrdType, Side
+from domain.fields import WORKED_ORD_TYPES, WORKED_TIMES_IN_FORCE, CxlRejReason, OrdRejReason, OrdType, Side
 from fix.dictionary import dictionary, typed_dictionary
 from fix.message import parse
-from gateway.clients import EXEC_INSTS, ORD_TYPES, TIME_IN_FORCES, ClientConfig
+from gateway.clients import EXEC_INSTS, ClientConfig
 from gateway.inbound import TAKEN, BusinessReject, to_command
 from gateway.instructions import FIXED, RULES
 from router import strategies
@@ -28,8 +28,8 @@ CONFIG = daemon_config()
 EMS1, EMS2 = CONFIG.clients
 EVERYTHING = replace(
     EMS1,
-    ord_types=ORD_TYPES,
-    time_in_forces=TIME_IN_FORCES,
+    ord_types=WORKED_ORD_TYPES,
+    time_in_forces=WORKED_TIMES_IN_FORCE,
     exec_insts=EXEC_INSTS,
     min_qty=True,
     display_qty=True,
