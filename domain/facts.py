@@ -334,6 +334,7 @@ class ChildRejected(Fact, frozen=True):
     child_id: str
     reason: OrdRejReason
     text: str
+    cum_qty: int = -1  # CumQty(14) that the venue ended it with, -1: not said
 
 
 class ChildFilled(Fact, frozen=True):
@@ -425,11 +426,13 @@ class ChildCanceled(Fact, frozen=True):
 
     child_id: str
     text: str
+    cum_qty: int = -1  # CumQty(14) that the venue ended it with, -1: not said
 
 
 class ChildExpired(Fact, frozen=True):
     child_id: str
     text: str
+    cum_qty: int = -1
 
 
 class ChildCancelRejected(Fact, frozen=True):

@@ -51,7 +51,7 @@ from domain.market import MarketUpdate, MarketView
 from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
 from router.requests import Requests
 from router.routing import Routing
-from router.settlement import answered, is_counted
+from router.settlement import answered, ends_short, is_counted
 from router.state import State
 from router.upkeep import Keep, Upkeep
 from router.working import RETRY_NS
@@ -139,6 +139,9 @@ class Engine(Requests):
                 yield from self._settle_status(child, report, now_ns)
             case ChildCancelRejected() | ChildReplaceRejected():
                 yield report
+            case ChildCanceled() | ChildExpired() | ChildRejected() if child.is_open and report.cum_qty > child.cum_qty:
+                yield from ends_short(child, report, now_ns)
+                return
             case _:
                 if (child.ord_status, type(report)) not in CHILD_TRANSITIONS:
                     if child.is_open:
@@ -153,8 +156,9 @@ class Engine(Requests):
                 yield from self.working.settle(parent, now_ns)
 
     def _settle_status(self, child: ChildOrder, status: ChildStatus, now_ns: int) -> Iterator[AnyFact]:
+        was_uncertain = child.uncertain
         yield from answered(child, status, self.market.symbol(child.submitted.symbol).mid2_px, now_ns)
-        if child.is_open and not child.uncertain:
+        if was_uncertain and child.is_open and not child.uncertain:
             # Its horizon passed, or a cancel was lost, while nobody could be asked: it does not rest any longer.
             yield self.working.cancel_request(child, child.cancel_reason or "reconnect", now_ns)
 

@@ -5,6 +5,7 @@ we counted, and the child ends or is cancelled as OrdStatus(39) says. If the ven
 is alarmed, and the child held. When the venue says the same again later, no report will come any more (a venue that
 starts its sequence numbers anew forgets what it had not delivered), and the difference is taken over as a fill at the
 price that AvgPx(6) leaves for it. A venue that has less than we counted, or names no price, is for a person to settle.
+An order that a venue ends with more than we counted is held in the same way.
 """
 
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from domain.facts import (
     ChildAcknowledged,
     ChildCanceled,
     ChildDisputed,
+    ChildExpired,
     ChildFilled,
     ChildRejected,
     ChildStatus,
+    ChildUncertain,
     ExecutionUnknown,
 )
 from domain.fields import LastLiquidityInd, OrdRejReason, OrdStatus
@@ -55,6 +58,16 @@ def answered(child: ChildOrder, status: ChildStatus, mid2_px: int, now_ns: int) 
     yield status
     if child.is_open:
         yield from _ended(child, status, now_ns)
+
+
+def ends_short(child: ChildOrder, end: ChildCanceled | ChildExpired | ChildRejected, now_ns: int) -> Iterator[AnyFact]:
+    """Instead of an end by which the venue has filled more than we heard of: held, until the venue was asked."""
+    if not child.uncertain:
+        yield ChildUncertain(at_ns=now_ns, child_id=child.child_id)
+    if child.disputed_qty != end.cum_qty:
+        yield ChildDisputed(at_ns=now_ns, child_id=child.child_id, cum_qty=end.cum_qty)
+        text = f"venue ends the order with CumQty {end.cum_qty}, counted {child.cum_qty}: held, the venue is asked"
+        yield _alarm(child, 0, 0, text, now_ns)
 
 
 def is_counted(child: ChildOrder, fill: ChildFilled) -> bool:

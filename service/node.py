@@ -32,6 +32,7 @@ from domain.facts import (
     ChildReplaceRequested,
     ChildRiskRejected,
     ChildSubmitted,
+    ChildUncertain,
     ClientNotified,
     EpochStarted,
     ExecutionUnknown,
@@ -370,6 +371,11 @@ class Node:
             wait_ns = min(max(2 * waited_ns, ASK_NS), ASK_MAX_NS)
             self._ask_again[peer.name] = (now_ns + wait_ns, wait_ns)
 
+    def _ask_soon(self, venue: str, now_ns: int) -> None:
+        """Where a venue that is there left us in doubt; one that is away is asked when it is back."""
+        if self.links.venues[venue].session.is_logged_on:
+            self._ask_again.setdefault(venue, (now_ns + ASK_NS, ASK_NS))
+
     def _lost(self, peer: Peer, text: str, now_ns: int) -> None:
         if peer.kind is PeerKind.MARKET_DATA:
             self.market.forget_venue(peer.name, now_ns)
@@ -428,7 +434,9 @@ class Node:
             fact = self._let_out(decided, now_ns) if type(decided) is ChildSubmitted else decided
             self.state.apply(fact)
             self._facts.append(fact)
-            if isinstance(fact, KillSwitchSet):
+            if isinstance(fact, ChildUncertain):
+                self._ask_soon(self.state.children[fact.child_id].submitted.venue, now_ns)
+            elif isinstance(fact, KillSwitchSet):
                 self._cancel_everywhere(fact, now_ns)
             elif isinstance(fact, ChildSubmitted | ChildCancelRequested | ChildReplaceRequested):
                 child = self.state.children[fact.child_id]

@@ -251,7 +251,9 @@ class OrderDesk:
             ord_status_req_id=message.ord_status_req_id,
         )
 
-    def report(self, event: OrderEvent, at_ns: int) -> tuple[ExecutionReport | OrderCancelReject, LedgerEntry | None]:
+    def report(
+        self, event: OrderEvent, at_ns: int
+    ) -> tuple[ExecutionReport | OrderCancelReject | None, LedgerEntry | None]:
         """What the client is told of a market event, and the entry of an execution."""
         if isinstance(event, CancelRejected | ReplaceRejected):
             return self._request_rejected(self._by_order_id[event.order_id], event, at_ns), None
@@ -431,10 +433,13 @@ class OrderDesk:
 
     def _request_rejected(
         self, record: _Record, event: CancelRejected | ReplaceRejected, at_ns: int
-    ) -> OrderCancelReject:
+    ) -> OrderCancelReject | None:
+        """None where no request of its own asked for it: a mass cancel that left the order alone."""
         order, message = record.order, record.message
         if isinstance(event, CancelRejected):
             cancel_id, record.cancel_id = record.cancel_id, ""
+            if not cancel_id:
+                return None
             request = OrderCancelRequest(cancel_id, order.cl_ord_id, message.symbol, message.side, at_ns)
             return self._cancel_reject(record, request, CxlRejReason.TOO_LATE, event.text, at_ns)
         replace_id, record.replace_id = record.replace_id, ""

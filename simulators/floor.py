@@ -219,7 +219,7 @@ class Floor:
         for name, at_ns, event in events:
             if isinstance(event, _ORDER_EVENTS):
                 report, entry = self.desks[name].report(event, at_ns)
-                self._enter(name, [report], entry, at_ns)
+                self._enter(name, [report] if report is not None else [], entry, at_ns)
                 if self.heard is not None:
                     self.heard(name, at_ns, event)
             elif isinstance(event, StatusChanged):

@@ -124,9 +124,9 @@ def _restated(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFa
     text = message.get(58) or RESTATEMENTS.get(message.get(378) or "", "restated by the venue")
     ord_status = message.get(39)
     if ord_status == OrdStatus.CANCELED:
-        return ChildCanceled(at_ns=now_ns, child_id=child_id, text=text)
+        return ChildCanceled(at_ns=now_ns, child_id=child_id, text=text, cum_qty=_cum_qty(message))
     if ord_status in (OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY):
-        return ChildExpired(at_ns=now_ns, child_id=child_id, text=text)
+        return ChildExpired(at_ns=now_ns, child_id=child_id, text=text, cum_qty=_cum_qty(message))
     return ChildReplaced(
         at_ns=now_ns,
         child_id=child_id,
@@ -137,11 +137,11 @@ def _restated(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFa
 
 
 def _canceled(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
-    return ChildCanceled(at_ns=now_ns, child_id=child_id, text=message.get(58) or "")
+    return ChildCanceled(at_ns=now_ns, child_id=child_id, text=message.get(58) or "", cum_qty=_cum_qty(message))
 
 
 def _expired(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
-    return ChildExpired(at_ns=now_ns, child_id=child_id, text=message.get(58) or "")
+    return ChildExpired(at_ns=now_ns, child_id=child_id, text=message.get(58) or "", cum_qty=_cum_qty(message))
 
 
 def _rejected(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:
@@ -150,7 +150,12 @@ def _rejected(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFa
         child_id=child_id,
         reason=ORD_REJ_REASONS.get(message.get(103) or "", OrdRejReason.OTHER),
         text=message.get(58) or "",
+        cum_qty=_cum_qty(message),
     )
+
+
+def _cum_qty(message: Message) -> int:
+    return _or_zero(message.get(14), qty_from_text, -1) if message.get(14) else -1
 
 
 def _status(message: Message, child_id: str, venue: str, now_ns: int) -> AnyFact:

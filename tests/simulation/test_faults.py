@@ -11,7 +11,7 @@ from service.node import Node, NodeOutput
 from tests.simulation.__main__ import main
 from tests.simulation.trial import Trial
 
-SEEDS_TO_CATCH = 40
+SEEDS_TO_CATCH = 150
 
 
 @pytest.mark.parametrize("seed", range(1, 31))

@@ -3,14 +3,17 @@
 `Trial(seed).run()` raises on the first thing that must not be; everything about a run follows from its seed.
 """
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
 
 import msgspec
 
 from domain.commands import ReleaseKillSwitch, SetKillSwitch
+from fix.messages import Typed
 from service.config import ServiceConfig
 from service.node import Node, NodeOutput
+from service.sessions import Action, SessionCommand
 from simulators.market_config import MarketConfig
 from tests.service.platform import (
     START_NS,
@@ -29,6 +32,7 @@ from tests.simulation.weather import SECOND_NS, Event
 
 SOH = "\x01"
 FAULTS_NS = 10 * SECOND_NS
+REPEATED = 20  # reports that a venue says again, at most
 HEART_BT_INT = 4  # seconds: a silent connection is noticed within ten
 SCOPES = ("firm", "venue:ARGO", "venue:FORD", "client:EMS1", "symbol:ALFA")
 
@@ -72,9 +76,13 @@ class Trial(Platform):
         if trace:
             self.process.trace = self._trace
         connections = list(self.links)
-        self.events = weather.events(self.random, connections, list(self.ems), list(SCOPES), FAULTS_NS)
+        self.events = weather.events(self.random, connections, list(VENUES), list(SCOPES), FAULTS_NS)
         self._back_ns: dict[str, int] = {}  # what is kept away, and until when
         self._released_ns: dict[str, int] = {}  # scopes that are stopped, and until when
+        self._anew_ns: dict[str, int] = {}  # venues that forgot their sequence numbers, and when operators know
+        self._told: dict[str, deque[Typed]] = {venue: deque(maxlen=REPEATED) for venue in VENUES}
+        self._tell = self.exchange.floor._report
+        self.exchange.floor._report = self._remember
         self.restarts = 0
         self.on_restart: Callable[[Node], object] = lambda node: None  # what a test does to each new node
 
@@ -100,6 +108,7 @@ class Trial(Platform):
             for scope in [scope for scope, at_ns in self._released_ns.items() if at_ns <= self.now_ns]:
                 del self._released_ns[scope]
                 self.operator(ReleaseKillSwitch(scope, "ops"))
+            self._begin_anew()
 
     def _strike(self, event: Event) -> None:
         target, amount_ns = event.target, event.amount_ns
@@ -126,6 +135,36 @@ class Trial(Platform):
                 self._released_ns[target] = self.now_ns + amount_ns
             case "stop":
                 self._stop(amount_ns)
+            case "forget":
+                self.world.cut(link)
+                self.exchange._venues[target].orders.session.store.reset()
+                self._anew_ns[target] = self.now_ns + amount_ns
+            case "repeat":
+                for report in tuple(self._told[target]):
+                    self._tell(target, self.now_ns, report)
+                self.world.wake("exchange")
+
+    def _remember(self, venue: str, at_ns: int, message: Typed) -> None:
+        self._told[venue].append(message)
+        self._tell(venue, at_ns, message)
+
+    def _begin_anew(self) -> None:
+        """Neither side can mend that alone: operators of both agree to begin with 1."""
+        for venue in [venue for venue, at_ns in self._anew_ns.items() if at_ns <= self.now_ns]:
+            if self.process.node is None or self.node.is_shutting_down:
+                continue
+            self._session("disable", venue)
+            self.run(0.1)
+            if self.process.node is None or self.node.links.venues[venue].link is not None:
+                continue
+            self._session("reset", venue)
+            self.exchange._venues[venue].orders.session.store.reset()
+            self._session("enable", venue)
+            del self._anew_ns[venue]
+
+    def _session(self, action: Action, venue: str) -> None:
+        command = SessionCommand(action, venue, "ops")
+        self.perform(self.process.perform(self.node.session(command, self.world.time_of("node"))))
 
     def _stop(self, downtime_ns: int) -> None:
         self.begin_shutdown()
@@ -146,6 +185,10 @@ class Trial(Platform):
         for scope in self._released_ns:
             self.operator(ReleaseKillSwitch(scope, "ops"))
         self._released_ns.clear()
+        self._anew_ns = dict.fromkeys(self._anew_ns, self.now_ns)
+        while self._anew_ns:
+            self.run(0.3)
+            self._begin_anew()
 
     def new_node(self) -> Node:
         before, node = self.process.dead, super().new_node()

@@ -22,6 +22,7 @@ from domain.facts import (
     MessageSent,
     ParentAccepted,
     ParentReplaced,
+    SessionReset,
 )
 from service.node import NodeOutput
 
@@ -107,6 +108,9 @@ class Watch:
                 self._killed.add(fact.scope)
             case KillSwitchReleased():
                 self._killed.discard(fact.scope)
+            case SessionReset(session=session):
+                sender, _, target = session.partition("->")
+                self._last_seq.pop((sender, target), None)
             case MessageSent(msg_type="D", raw=raw):
                 cl_ord_id = _field(raw, b"11")
                 self._sent_orders[cl_ord_id] += 1

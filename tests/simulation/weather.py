@@ -59,6 +59,8 @@ KINDS = {
     "clock": 1,
     "kill": 1,
     "stop": 1,  # SIGTERM and a start
+    "forget": 1,  # a venue starts its sequence numbers anew, and with them forgets what it had not delivered
+    "repeat": 1,  # a venue says its last reports again, as new messages
 }
 LEAVES = ("unwritten", "nothing", "one write", "everything")
 
@@ -67,7 +69,7 @@ def network(random: Random) -> BadNetwork:
     return BadNetwork(random, random.choice((0, MS // 10, MS, 20 * MS, 200 * MS)), random.choice((0.0, 0.1, 0.7)))
 
 
-def events(random: Random, connections: list[str], clients: list[str], scopes: list[str], span_ns: int) -> list[Event]:
+def events(random: Random, connections: list[str], venues: list[str], scopes: list[str], span_ns: int) -> list[Event]:
     """Between one and eight, in order of time. `connections`: the names of all that can be cut."""
     drawn = []
     for _ in range(random.randint(1, 8)):
@@ -84,6 +86,8 @@ def events(random: Random, connections: list[str], clients: list[str], scopes: l
                 drawn.append(Event(at_ns, kind, random.choice(scopes), amount_ns))
             case "stop":
                 drawn.append(Event(at_ns, kind, "node", amount_ns))
+            case "forget" | "repeat":
+                drawn.append(Event(at_ns, kind, random.choice(venues), amount_ns))
             case _:
                 drawn.append(Event(at_ns, kind, random.choice(connections), amount_ns))
     return sorted(drawn)

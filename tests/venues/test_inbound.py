@@ -92,17 +92,17 @@ UNDERSTOOD: list[tuple[str, AnyFact | None]] = [
     (f"{FILL} 39=Q 14=none 6=?", filled()),  # what we don't need can't cost us a fill
     (f"{FILL} 20=0 150=1 851", filled(liquidity=REMOVED)),
     (f"{FILL} 20=0 150=2 851", filled(liquidity=REMOVED)),
-    (f"{REPORT} 41=E-1 11=E-X1 150=4 39=4", ChildCanceled(at_ns=AT_NS, child_id="E-1", text="")),
-    (f"{REPORT} 150=4 39=4 58=no~more", ChildCanceled(at_ns=AT_NS, child_id="E-1", text="no more")),
-    (f"{REPORT} 150=C 39=C 58=closed", ChildExpired(at_ns=AT_NS, child_id="E-1", text="closed")),
-    (f"{REPORT} 150=3 39=3", ChildExpired(at_ns=AT_NS, child_id="E-1", text="")),
+    (f"{REPORT} 41=E-1 11=E-X1 150=4 39=4", ChildCanceled(at_ns=AT_NS, child_id="E-1", text="", cum_qty=0)),
+    (f"{REPORT} 150=4 39=4 58=no~more", ChildCanceled(at_ns=AT_NS, child_id="E-1", text="no more", cum_qty=0)),
+    (f"{REPORT} 150=C 39=C 58=closed", ChildExpired(at_ns=AT_NS, child_id="E-1", text="closed", cum_qty=0)),
+    (f"{REPORT} 150=3 39=3", ChildExpired(at_ns=AT_NS, child_id="E-1", text="", cum_qty=0)),
     (
         f"{REPORT} 150=8 39=8 103=1 58=what?",
-        ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.UNKNOWN_SYMBOL, text="what?"),
+        ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.UNKNOWN_SYMBOL, text="what?", cum_qty=0),
     ),
     (
         f"{REPORT} 150=8 39=8 103=777",
-        ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.OTHER, text=""),
+        ChildRejected(at_ns=AT_NS, child_id="E-1", reason=OrdRejReason.OTHER, text="", cum_qty=0),
     ),
     (f"{REPORT} 150=I 39=1 14=200", status(OrdStatus.PARTIALLY_FILLED, 200)),
     (f"{REPORT} 150=I 39=1 14=300 6=10.123456", status(OrdStatus.PARTIALLY_FILLED, 300, 30_370_368)),
@@ -135,9 +135,9 @@ UNDERSTOOD: list[tuple[str, AnyFact | None]] = [
     (f"{REPORT} 150=D 39=0 14=0 151=300 58=by~phone", replaced(text="by phone")),
     (
         f"{REPORT} 150=D 39=4 378=6",
-        ChildCanceled(at_ns=AT_NS, child_id="E-1", text="restated by the venue: trading halt"),
+        ChildCanceled(at_ns=AT_NS, child_id="E-1", text="restated by the venue: trading halt", cum_qty=0),
     ),
-    (f"{REPORT} 150=D 39=C", ChildExpired(at_ns=AT_NS, child_id="E-1", text=RESTATED)),
+    (f"{REPORT} 150=D 39=C", ChildExpired(at_ns=AT_NS, child_id="E-1", text=RESTATED, cum_qty=0)),
     # Still there, whatever the venue calls it.
     (f"{REPORT} 150=9 39=9", None),
     (f"{REPORT} 150=7 39=7", None),
