@@ -65,6 +65,7 @@ class SessionAdvanced(Fact, frozen=True):
     session: str
     next_in: int  # MsgSeqNum(34) expected next from the peer
     next_out: int  # MsgSeqNum(34) of our next message
+    began_ns: int = 0  # when its numbers began, where it has a schedule; 0: not known
 
 
 class SessionReset(Fact, frozen=True):
@@ -79,6 +80,24 @@ class SessionSwitched(Fact, frozen=True):
     session: str
     enabled: bool
     by: str
+
+
+class PasswordReplaced(Fact, frozen=True):
+    """A client logged on with a NewPassword(925): `hashed` holds in place of `replaced`, for as long as that one is
+    what the config says or what another change has led to."""
+
+    session: str
+    username: str
+    replaced: str
+    hashed: str
+
+
+class ReturnPathKept(Fact, frozen=True):
+    """An order came through a third party: `path` is header fields of what is told of it, each ended by SOH."""
+
+    session: str
+    cl_ord_id: str
+    path: str
 
 
 # --- parents: what a client asked for and what it was told ---
@@ -631,6 +650,8 @@ AnyFact = (
     | SessionAdvanced
     | SessionReset
     | SessionSwitched
+    | PasswordReplaced
+    | ReturnPathKept
     | ParentAccepted
     | ParentRejected
     | ParentCancelRequested

@@ -67,14 +67,18 @@ class Core:
 
     # --- sending ---
 
-    def send(self, typed: Typed, now_ns: int, answers: Message | None = None) -> Outgoing:
+    def return_path(self, message: Message) -> str:
+        """For `send`: the way back to the third party that a message came from; "" where there is none."""
+        return self.out.routing(message)
+
+    def send(self, typed: Typed, now_ns: int, via: str = "") -> Outgoing:
         """Number and store an application message; while not logged on it waits for the peer's ResendRequest(2).
 
-        An answer to a message that came through a third party goes back through it.
+        `via`: the `return_path` of the message that it answers.
         """
         fields = encode(typed, self.version)
-        if answers is not None and (routing := self.out.routing(answers)):
-            fields = routing.encode("latin-1") + fields
+        if via:
+            fields = via.encode("latin-1") + fields
         return self._send(typed.MSG_TYPE, fields, now_ns)
 
     def send_fields(self, msg_type: str, fields: Iterable[tuple[str, str]], now_ns: int) -> Outgoing:
@@ -105,7 +109,7 @@ class Core:
             business_reject_ref_id=ref_id,
             text=one_line(text),
         )
-        return self.send(typed, now_ns, message)
+        return self.send(typed, now_ns, self.return_path(message))
 
     # --- rules ---
 

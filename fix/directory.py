@@ -72,9 +72,17 @@ class SessionDirectory:
         """No new connection is let in; one that is there is its user's to end."""
         self._sessions = {identity: kept for identity, kept in self._sessions.items() if kept is not session}
 
+    def clear(self) -> None:
+        """No session and no template: nobody is let in."""
+        self._sessions.clear()
+        self._templates.clear()
+
     def find(self, frame: bytes) -> "Session | None":
         """The session that this message claims to belong to; it may be connected already."""
-        identity = self.identify(frame)
+        return self.session(self.identify(frame))
+
+    def session(self, identity: Identity) -> "Session | None":
+        """The one of this address, from a template where one matches."""
         return self._sessions.get(identity) or self._from_template(identity)
 
     def _from_template(self, identity: Identity) -> "Session | None":

@@ -46,9 +46,13 @@ class Refusing(msgspec.Struct, frozen=True):
 
 
 class PasswordChanged(msgspec.Struct, frozen=True):
-    """The peer logged on with a NewPassword(925): keep the hash, as the session does until it is made anew."""
+    """The peer logged on with a NewPassword(925): keep the hash, as the session does until it is made anew.
+
+    `replaced`: the hash that it had until now.
+    """
 
     username: str
+    replaced: str
     hashed: str
 
 

@@ -103,6 +103,6 @@ def _authenticate(core: Core, message: Message, now_ns: int) -> bool:
         return False
     for before, after in zip(core.credentials, credentials, strict=True):
         if before is not after:
-            core.events.append(PasswordChanged(after.username, after.hashed))
+            core.events.append(PasswordChanged(after.username, before.hashed, after.hashed))
     core.credentials = credentials
     return True

@@ -11,6 +11,7 @@ from fix.message import Message
 from fix.states import LOGGED_ON, TALKING, WAITING
 
 _ADMIN = frozenset("012345A")
+_REFUSALS = ("j",)  # whatever is wrong with one, two sides that refuse refusals would never end
 _WITHOUT_BUSINESS_REJECT = ("FIX.4.0", "FIX.4.1")
 
 
@@ -101,7 +102,7 @@ def in_turn(core: Core, message: Message, now_ns: int) -> None:
         text = f"MsgType(35)={msg_type} is not defined in {core.config.begin_string}"
         fault = FieldError(35, msg_type, SessionRejectReason.INVALID_MSG_TYPE, text, ref_tag="")
         core.reject_field(message, fault, now_ns)
-    elif core.throttle is not None and core.throttle.is_exceeded:
+    elif core.throttle is not None and core.throttle.is_exceeded and msg_type not in _REFUSALS:
         _refuse_excess(core, message, now_ns)
     else:
         core.events.append(Received(message))

@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import cycle
 from typing import cast
 
+from fix.addresses import Networks, is_within, networks
 from fix.endpoint import Endpoint, Link, Output
 from fix.tls import ConnectorTls, ListenerContext, ListenerTls, connector_context
 
 Address = tuple[str, int]
-Networks = list[IPv4Network | IPv6Network]
 
 MAX_WRITE_BUFFER = 4 * 1024 * 1024  # bytes that a peer may leave unread before it is disconnected
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
@@ -150,7 +149,7 @@ class Carrier:
         """Connect, now and whenever the connection is lost; what waits for its next try tries at once.
 
         Of several addresses the next one is tried when one fails or is lost. While it is not `wanted`, no connection
-        is made. OSError or ssl.SSLError where a file of `tls` can't be used.
+        is made. OSError where a file of `tls` can't be used.
         """
         context = connector_context(tls) if tls else None
         self.stop_connecting(port)
@@ -295,16 +294,6 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
         else:
             self.transport.write(data)
-
-
-def networks(texts: Sequence[str]) -> Networks:
-    """ValueError where one is no IP address or network."""
-    return [ip_network(text) for text in texts]
-
-
-def is_within(address: str, allowed: Networks) -> bool:
-    """False for "", a peer that is gone already."""
-    return bool(address) and any(ip_address(address) in network for network in allowed)
 
 
 async def serve(

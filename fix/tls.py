@@ -5,6 +5,8 @@ TLS); a connector always checks its peer's. All paths are those of PEM files.
 """
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -42,7 +44,7 @@ class ConnectorTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ListenerContext:
     """`context` is what a listener is given; its certificates can change while it listens.
 
-    OSError or ssl.SSLError where a file can't be read or used; then all stays as it was.
+    OSError, which names the file, where one can't be read or used; then all stays as it was.
     """
 
     def __init__(self, config: ListenerTls) -> None:
@@ -65,17 +67,33 @@ class ListenerContext:
 def _with(config: Certificate, authorities: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(config.certificate, config.key or None)
+    _load(context, config.certificate, config.key)
     if authorities:
-        context.load_verify_locations(authorities)
+        with _naming(authorities):
+            context.load_verify_locations(authorities)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
 def connector_context(config: ConnectorTls) -> ssl.SSLContext:
-    """OSError or ssl.SSLError where a file can't be read or used."""
-    context = ssl.create_default_context(cafile=config.authorities or None)
+    """OSError, which names the file, where one can't be read or used."""
+    with _naming(config.authorities):
+        context = ssl.create_default_context(cafile=config.authorities or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if config.certificate:
-        context.load_cert_chain(config.certificate, config.key or None)
+        _load(context, config.certificate, config.key)
     return context
+
+
+def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    with _naming(f"{certificate}, {key}" if key else certificate):
+        context.load_cert_chain(certificate, key or None)
+
+
+@contextmanager
+def _naming(paths: str) -> Iterator[None]:
+    """The errors of `ssl` don't say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"TLS: {paths}: {error}") from error

@@ -4,12 +4,17 @@ What a client may use is data. Its config says which accounts, order types and t
 which tags it names a strategy and its parameters; everything else in an order is refused with a reason.
 """
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from domain.fields import WORKED_ORD_TYPES, WORKED_TIMES_IN_FORCE, ExecInst, OrderCapacity, OrdType, Side, TimeInForce
+from fix.addresses import networks
+from fix.credentials import Credential
+from fix.directory import is_pattern
 from gateway.dialect import DIALECTS
 
 # All that the router can work; a config can only take away from it.
@@ -32,12 +37,14 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `{duration_s = 9101, slices = 9102}`.
     """
 
-    name: Name  # the client's CompID
+    name: Name  # the client's CompID; with * or ?, every client whose CompID is like that has a session of its own
     begin_string: str = "FIX.4.4"
     accounts: tuple[Name, ...] = ()  # that the client may trade for
     default_account: str = ""  # of an order without Account(1); "" where the client has to send it
-    heart_bt_int: Annotated[int, msgspec.Meta(ge=1)] = 30  # seconds
-    reset_on_logon: bool = False
+    session: str = ""  # how to talk with it: one of the config's `sessions`; "" for what holds without any
+    credentials: tuple[Credential, ...] = ()  # of which its Logon(A) needs one; (): it needs none
+    allow: tuple[str, ...] = ()  # addresses and networks that it may come from; (): any
+    max_sessions: Annotated[int, msgspec.Meta(ge=1)] = 100  # of a pattern
     on_disconnect: Literal["work", "cancel"] = "work"
     disconnect_grace_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # before its orders are canceled, if they are
     strategy_tag: Tag = 847  # TargetStrategy
@@ -59,6 +66,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.begin_string not in DIALECTS:
             raise ValueError(f"begin_string {self.begin_string!r} is none of {', '.join(DIALECTS)}")
+        networks(self.allow)
         if not self.accounts:
             raise ValueError(f"accounts of client {self.name!r} is empty: it could not send any order")
         if self.default_account and self.default_account not in self.accounts:
@@ -78,3 +86,19 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tags = [self.strategy_tag, *self.parameter_tags.values()]
         if len(set(tags)) < len(tags):
             raise ValueError(f"a tag is used twice: strategy_tag {self.strategy_tag}, parameter_tags {tags[1:]}")
+
+    @property
+    def is_template(self) -> bool:
+        return is_pattern(self.name)
+
+
+def client_named(clients: Iterable[ClientConfig], name: str) -> ClientConfig | None:
+    """The client's own config, or else that of the first pattern that it matches, in its name."""
+    clients = tuple(clients)
+    for client in clients:
+        if client.name == name:
+            return client
+    for client in clients:
+        if client.is_template and fnmatchcase(name, client.name):
+            return msgspec.structs.replace(client, name=name)
+    return None

@@ -49,6 +49,8 @@ from domain.facts import (
     ParentRestated,
     ParentSuspended,
     ParentTriggered,
+    PasswordReplaced,
+    ReturnPathKept,
     SessionAdvanced,
     SessionReset,
     SessionSwitched,
@@ -79,6 +81,9 @@ class _Trail:
         self.request_ids: list[str] = []
 
 
+MAX_RETURN_PATHS = 100_000  # orders of a session that came through a third party
+
+
 class State:
     """Orders, exposure, kill switch, venue statistics and counters. Read freely; change only through `apply`."""
 
@@ -93,6 +98,9 @@ class State:
         self.executions: dict[tuple[str, str], Execution] = {}  # by (venue, exec_id): a fill is counted once
         self.venues_up: set[str] = set()
         self.done_parents: OrderedDict[str, int] = OrderedDict()  # parent_id -> when it ended, the first first
+        self.sessions_began_ns: dict[str, int] = {}  # when the numbers of one with a schedule began
+        self.passwords: dict[str, dict[str, str]] = {}  # by session: a hash, and the one that holds in its place
+        self.return_paths: dict[str, dict[str, str]] = {}  # by session and ClOrdID(11), the latest ones
         self.sessions: dict[str, tuple[int, int, bool]] = {}  # MsgSeqNum(34) in and out that come next, may connect
         self.retired_cl_ord_ids = UsedIds()
         self.ending: dict[str, str] = {}  # open parents that end without being asked to -> why
@@ -160,6 +168,8 @@ class State:
             OrdersPaused: self._orders_paused,
             OrdersResumed: self._orders_resumed,
             OrdersRetired: self._orders_retired,
+            PasswordReplaced: self._password_replaced,
+            ReturnPathKept: self._return_path_kept,
             SessionAdvanced: self._session_advanced,
             SessionReset: self._session_reset,
             SessionSwitched: self._session_switched,
@@ -376,13 +386,25 @@ class State:
         self.clients_up.pop(fact.client, None)
         self.clients_away.setdefault(fact.client, fact.at_ns)
 
+    def _password_replaced(self, fact: PasswordReplaced) -> None:
+        self.passwords.setdefault(fact.session, {})[fact.replaced] = fact.hashed
+
+    def _return_path_kept(self, fact: ReturnPathKept) -> None:
+        paths = self.return_paths.setdefault(fact.session, {})
+        paths[fact.cl_ord_id] = fact.path
+        if len(paths) > MAX_RETURN_PATHS:
+            del paths[next(iter(paths))]
+
     def _session_advanced(self, fact: SessionAdvanced) -> None:
         _, _, enabled = self.sessions.get(fact.session, (1, 1, True))
         self.sessions[fact.session] = (fact.next_in, fact.next_out, enabled)
+        if fact.began_ns:
+            self.sessions_began_ns[fact.session] = fact.began_ns
 
     def _session_reset(self, fact: SessionReset) -> None:
         _, _, enabled = self.sessions.get(fact.session, (1, 1, True))
         self.sessions[fact.session] = (1, 1, enabled)
+        self.sessions_began_ns[fact.session] = fact.at_ns
 
     def _session_switched(self, fact: SessionSwitched) -> None:
         next_in, next_out, _ = self.sessions.get(fact.session, (1, 1, True))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from service.config import ServiceConfig
     from simulators.scenario import Fault
 
-SESSION_VERBS = ("list", "disconnect", "connect", "enable", "disable", "reset", "set")
+SESSION_VERBS = ("list", "disconnect", "connect", "enable", "disable", "reset", "set", "reload")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from service import runtime
 
-    return runtime.run(loaded)
+    return runtime.run(loaded, args.config)
 
 
 def simulate(args: argparse.Namespace) -> int:
@@ -158,6 +158,12 @@ def control(args: argparse.Namespace) -> int:
 def _sessions(args: argparse.Namespace, config: "ServiceConfig") -> int:
     from service.control import ask
 
+    if args.verb == "reload":
+        answer = ask(config.control_path, {"command": "reload", "by": getpass.getuser()})
+        if not answer["ok"]:
+            raise CommandError("fairlead ctl sessions: nothing is changed:\n" + answer["error"])
+        print("\n".join(answer["changes"]) or "nothing differs")
+        return 0
     answer = ask(config.control_path, {"command": "sessions"})
     if args.verb == "list":
         _print_table(answer["sessions"])
@@ -238,6 +244,21 @@ def _check_scope(scope: str, config: "ServiceConfig") -> None:
         raise CommandError(f"fairlead ctl: there is no {kind} {name!r}; expected one of {', '.join(names[kind])}")
 
 
+def password(args: argparse.Namespace) -> int:
+    from fix.credentials import hash_password
+
+    if sys.stdin.isatty():
+        given = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != given:
+            raise CommandError("fairlead password: the two differ")
+    else:
+        given = sys.stdin.readline().rstrip("\n")
+    if not given or not given.isprintable():
+        raise CommandError("fairlead password: expected a password of printable characters on standard input")
+    print(hash_password(given, os.urandom(16)))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("fairlead", description="A FIX gateway and learning smart order router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -296,7 +317,10 @@ def _parser() -> argparse.ArgumentParser:
         if action == "kill":
             acting.add_argument("--text", default="", help="why")
         acting.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
-    text = "list the FIX sessions, or change one: numbers of a session can be changed while it is not connected"
+    text = (
+        "list the FIX sessions, or change one: numbers of a session can be changed while it is not connected; "
+        "reload: the daemon reads its config again, for sessions that were added, changed or removed there"
+    )
     administered = actions.add_parser("sessions", help=text, description=text)
     administered.add_argument(
         "verb", nargs="?", default="list", metavar="ACTION", choices=SESSION_VERBS, help=", ".join(SESSION_VERBS)
@@ -318,6 +342,8 @@ def _parser() -> argparse.ArgumentParser:
     ordered.add_argument("--qty", type=int, metavar="N", help="amend: the new quantity")
     ordered.add_argument("--price", metavar="PX", help="amend: the new limit")
     ordered.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
+
+    command("password", password, "the hash of a password, for `hashed` in the config; asked for, or read from a pipe")
 
     cli_journal.add_commands(command)
     return parser

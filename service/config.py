@@ -11,6 +11,9 @@ from msgspec import Meta
 
 from domain.instruments import Instrument, TradingHours
 from domain.prices import px_from_text
+from fix.addresses import networks
+from fix.config import SessionOptions
+from fix.tls import ListenerTls
 from gateway.clients import ClientConfig
 from risk.limits import RiskLimits
 from router.policy import ExecutionPolicy
@@ -95,6 +98,11 @@ class JournalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ListenConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Name = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9878
+    allow: tuple[str, ...] = ()  # addresses and networks; (): from anywhere
+    tls: ListenerTls | None = None
+
+    def __post_init__(self) -> None:
+        networks(self.allow)
 
 
 class InstrumentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +131,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service: ServiceSettings = ServiceSettings()
     journal: JournalConfig = JournalConfig()
     listen: ListenConfig = ListenConfig()
+    sessions: dict[str, SessionOptions] = {}
     risk: RiskLimits = RiskLimits()
     policy: ExecutionPolicy = ExecutionPolicy()
     model: ModelConfig = ModelConfig()
@@ -169,6 +178,8 @@ REFERENCES = (
     ("risk.restricted.*", "instrument", "instruments.*.symbol"),
     ("risk.venue_messages_per_second.KEY", "venue", "venues.*.name"),
     ("policy.excluded_venues.*", "venue", "venues.*.name"),
+    ("clients.*.session", "table", "sessions.KEY"),
+    ("venues.*.session", "table", "sessions.KEY"),
     ("clients.*.default_strategy", "strategy", ""),
     ("clients.*.strategy_codes.*", "strategy", ""),
 )

@@ -9,6 +9,7 @@
     {"command": "cancel", "order_id": "1JS897G-P1", "by": "ops", "text": "by phone"}   -> {"ok": true}
     {"command": "amend", "order_id": "1JS897G-P1", "order_qty": 500, "by": "ops"}      -> {"ok": true}
     {"command": "notify", "name": "EMS1", "by": "ops", "text": "ARGO is closed"}       -> {"ok": true}
+    {"command": "reload", "by": "ops"}                                                -> {"ok": true, "changes": [...]}
     {"command": "kil"}                                                                -> {"ok": false, "error": "..."}
 
 The socket's file mode lets its owner in and nobody else; there is no other authentication.
@@ -36,9 +37,10 @@ from domain.commands import (
 from domain.prices import px_from_text
 from risk.kill_switch import SCOPE_KINDS, valid_scope
 from service.orders import OrderRefused
+from service.reload import Reload
 from service.sessions import Action, SessionCommand, SessionRefused
 
-Command = OperatorCommand | SessionCommand
+Command = OperatorCommand | SessionCommand | Reload
 Operate = Callable[[Command], object]
 Status = Callable[[], Mapping[str, Any]]
 Listing = Callable[[], list[dict[str, Any]]]
@@ -60,7 +62,9 @@ class OrdersQuery(msgspec.Struct, frozen=True):
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    command: Literal["status", "kill", "release", "sessions", "session", "orders", "cancel", "amend", "notify"]
+    command: Literal[
+        "status", "kill", "release", "sessions", "session", "reload", "orders", "cancel", "amend", "notify"
+    ]
     scope: str = ""
     by: str = ""
     text: str = ""
@@ -91,6 +95,10 @@ def parse(line: bytes) -> Query | Command:
         if asked.action is None or not asked.name or not asked.by:
             raise ValueError(f"a session command names action, name and by, not {line[:200]!r}")
         return SessionCommand(asked.action, asked.name, asked.by, asked.next_in, asked.next_out)
+    if asked.command == "reload":
+        if not asked.by:
+            raise ValueError("by is empty: who asks for the reload?")
+        return Reload(asked.by)
     if not valid_scope(asked.scope):
         kinds = ", ".join(f"{kind}:NAME" for kind in SCOPE_KINDS)
         raise ValueError(f"scope {asked.scope!r} is none of firm, {kinds}")
@@ -130,10 +138,10 @@ def answer(line: bytes, operate: Operate, status: Status, sessions: Listing, ord
         case OrdersQuery():
             return {"ok": True, "orders": orders()}
     try:
-        operate(asked)
+        done = operate(asked)
     except (SessionRefused, OrderRefused) as refused:
         return {"ok": False, "error": str(refused)}
-    return {"ok": True}
+    return {"ok": True, "changes": done} if isinstance(done, list) else {"ok": True}
 
 
 async def serve_control(

@@ -44,6 +44,8 @@ from domain.facts import (
     ModelLoaded,
     ParentRejected,
     ParentRequestRejected,
+    PasswordReplaced,
+    ReturnPathKept,
     SessionAdvanced,
     SessionReset,
     SessionSwitched,
@@ -56,10 +58,9 @@ from domain.orders import ParentOrder
 from fix.endpoint import Link, Output
 from fix.message import Message, masked, parse
 from fix.messages import FieldError, Typed
-from fix.session import LoggedOn, LoggedOut, NotResent, Outgoing, Rejected, SequenceReset
+from fix.session import LoggedOn, LoggedOut, NotResent, Outgoing, PasswordChanged, Rejected, SequenceReset
 from gateway import inbound as client_inbound
 from gateway import outbound as client_outbound
-from gateway.clients import ClientConfig
 from router.engine import Engine
 from router.model import FillModel
 from router.routing import Routing
@@ -75,6 +76,7 @@ from venues import outbound as venue_outbound
 VERSION = "0.1.0"
 SENT_REMEMBERED = 4096  # messages to venues whose reject can still be attributed to an order
 ASK_NS, ASK_MAX_NS = 1_000_000_000, 60_000_000_000  # between two questions about the same children
+CL_ORD_ID, ON_BEHALF_OF_COMP_ID = 11, 115
 REF_SEQ_NUM, TEXT, REF_MSG_TYPE = 45, 58, 372
 REJECTS = ("3", "j")
 NOT_OF_AN_ORDER = ("e", "g", "q", "Q")  # what a venue may turn down without a word about an order of ours
@@ -104,22 +106,18 @@ class Node:
         recorded: Iterable[list[AnyFact]] = (),
         stopwatch: Callable[[], int] = lambda: 0,
         image: NodeImage | None = None,
+        passwords: Mapping[str, str] | None = None,
     ) -> None:
         self.config = config
         self.state = image.state if image is not None else State()
         self.market = MarketView()
-        self.links = Links(config, now_ns)
+        self.links = Links(config, now_ns, passwords)
         venues = {venue.name: venue.terms() for venue in config.venues if venue.enabled}
         instruments = {item.symbol: item.instrument for item in config.instruments}
         routing = Routing(instruments, venues, config.risk, config.policy, model, config.service.seed, stopwatch)
-        grace_ns = {
-            client.name: int(client.disconnect_grace_s * 1e9)
-            for client in config.clients
-            if client.on_disconnect == "cancel"
-        }
-        self.engine = Engine(self.state, self.market, routing, grace_ns, config.journal.keep)
+        self._grace_ns: dict[str, int] = {}
+        self.engine = Engine(self.state, self.market, routing, self._grace_ns, config.journal.keep)
         self.is_shutting_down = False
-        self._clients: dict[str, ClientConfig] = {client.name: client for client in config.clients}
         self._venue_kinds = {name: terms.kind for name, terms in venues.items()}
         self._venue_configs = {venue.name: venue for venue in config.venues if venue.enabled}
         self._mics = {name: terms.mic for name, terms in venues.items()}
@@ -130,10 +128,12 @@ class Node:
         self._sent_to_venues: dict[tuple[str, str], bytes] = {}  # (venue, MsgSeqNum) -> message, the latest ones
         self._ask_again: dict[str, tuple[int, int]] = {}  # venue -> (when, the wait before), while children are unsure
         if image is not None:
-            self.links.take_over(image.state.sessions, image.messages)
+            self.links.take_over(image.state, image.messages)
         for batch in recorded:
             for fact in batch:
                 self._restore(fact)
+        for peer in self.links.clients.values():
+            self._know(peer)
 
     # --- the inputs ---
 
@@ -161,6 +161,7 @@ class Node:
         peer = self.links.disconnected(link, now_ns)
         if peer is not None:
             self._handle_events(peer, now_ns)
+            self.links.settle(peer)
         return self._output(now_ns)
 
     def timer(self, now_ns: int) -> NodeOutput:
@@ -182,7 +183,7 @@ class Node:
     def operator(self, command: OperatorCommand, now_ns: int) -> NodeOutput:
         """What `refusal` has passed."""
         if isinstance(command, NotifyClients) and not command.client:
-            for name in self._clients:
+            for name in self.links.clients:
                 to_one = msgspec.structs.replace(command, client=name)
                 self._commit(self.engine.operator(to_one, now_ns), now_ns)
         else:
@@ -192,7 +193,7 @@ class Node:
     def refusal(self, command: OperatorCommand, now_ns: int) -> str:
         """Why an operator's command can't be followed, "" if it can."""
         if isinstance(command, NotifyClients):
-            return f"there is no client {command.client!r}" if command.client not in ("", *self._clients) else ""
+            return f"there is no client {command.client!r}" if command.client not in ("", *self.links.clients) else ""
         return self.engine.refusal(command, now_ns) if isinstance(command, CancelOrder | AmendOrder) else ""
 
     def pause(self, text: str, now_ns: int) -> NodeOutput:
@@ -213,6 +214,16 @@ class Node:
             self._note(fact)
         self._handle_events(peer, now_ns)
         return self._output(now_ns)
+
+    def reconfigure(
+        self, config: ServiceConfig, passwords: Mapping[str, str], now_ns: int
+    ) -> tuple[NodeOutput, list[str]]:
+        """Another config for the sessions, of which `service.reload.refusals` has nothing to say; and what is done."""
+        self.config = config
+        done = self.links.reconfigure(config, passwords, now_ns)
+        for peer in list(self.links.clients.values()):
+            self._handle_events(peer, now_ns)
+        return self._output(now_ns), done
 
     def begin_shutdown(self, now_ns: int) -> NodeOutput:
         """No new orders or children from here on; working children are cancelled and their end is awaited."""
@@ -249,7 +260,14 @@ class Node:
                     self._ask_status(peer, now_ns)
                 case SequenceReset() if peer.kind is not PeerKind.MARKET_DATA:
                     self._note(SessionReset(at_ns=now_ns, session=peer.session.name))
-                    peer.recorded = (1, 1)
+                    peer.recorded = (1, 1, peer.store.began_ns)
+                case PasswordChanged(username=username, replaced=replaced, hashed=hashed):
+                    session = peer.session.name
+                    self._note(
+                        PasswordReplaced(
+                            at_ns=now_ns, session=session, username=username, replaced=replaced, hashed=hashed
+                        )
+                    )
                 case Rejected(message=message) if peer.kind is PeerKind.VENUE:
                     self._handle_message(peer, message, now_ns)
 
@@ -277,7 +295,9 @@ class Node:
 
     def _handle_client_message(self, peer: Peer, message: Message, now_ns: int) -> None:
         self._obey(now_ns)
-        client = self._clients[peer.name]
+        client = peer.client
+        assert client is not None
+        self._remember_path(peer, message, now_ns)
         command = client_inbound.to_command(message, client)
         match command:
             case NewParent() | CancelParent() | ReplaceParent() if command.poss_resend and (
@@ -310,6 +330,15 @@ class Node:
         """The client's order, or the one that a request of this ClOrdID(11) was about."""
         parent_id = self.state.parent_by_cl_ord_id.get((command.client, command.cl_ord_id), "")
         return self.state.parents.get(parent_id)
+
+    def _remember_path(self, peer: Peer, message: Message, now_ns: int) -> None:
+        """What the client is told of an order goes back to the third party that it came from."""
+        if message.get(ON_BEHALF_OF_COMP_ID) is None:
+            return
+        session, cl_ord_id = peer.session.name, message.get(CL_ORD_ID) or ""
+        if cl_ord_id and cl_ord_id not in self.state.return_paths.get(session, {}):
+            path = peer.session.return_path(message)
+            self._note(ReturnPathKept(at_ns=now_ns, session=session, cl_ord_id=cl_ord_id, path=path))
 
     def _handle_venue_message(self, peer: Peer, message: Message, now_ns: int) -> None:
         if message.msg_type in (TRADING_SESSION_STATUS, SECURITY_STATUS):
@@ -346,7 +375,13 @@ class Node:
     def _record_received(self, peer: Peer, message: Message, now_ns: int) -> None:
         self._facts.append(MessageReceived(at_ns=now_ns, session=peer.session.name, raw=masked(message.raw)))
 
+    def _know(self, peer: Peer) -> None:
+        """One that appeared under a pattern has its own grace time."""
+        if peer.client is not None and peer.client.on_disconnect == "cancel":
+            self._grace_ns[peer.name] = int(peer.client.disconnect_grace_s * 1e9)
+
     def _ready(self, peer: Peer, now_ns: int) -> None:
+        self._know(peer)
         if peer.kind is PeerKind.MARKET_DATA:
             symbols = self.engine.routing.venues[peer.name].symbols or self._symbols
             self._send(peer, feed.subscription(symbols, f"{peer.name}-{now_ns}"), now_ns)
@@ -478,16 +513,19 @@ class Node:
             case _:
                 parent = self.state.parents[fact.parent_id]
                 name = parent.accepted.client
-        client = self._clients.get(name)
-        if client is None:
+        peer = self.links.clients.get(name)
+        if peer is None or peer.client is None:
             return  # a client that the config no longer has: its orders are still worked to their end
         last_mkt = self._mics.get(child.submitted.venue, "") if child is not None else ""
-        for message in client_outbound.reports(fact, parent, client, last_mkt):
-            self._send(self.links.clients[name], message, now_ns)
+        for message in client_outbound.reports(fact, parent, peer.client, last_mkt):
+            self._send(peer, message, now_ns)
 
     def _send(self, peer: Peer, message: Typed, now_ns: int) -> Outgoing:
         """Sends (or stores, while the peer is away) and records."""
-        sent = self.links.send(peer, message, now_ns)
+        via = ""
+        if (paths := self.state.return_paths.get(peer.session.name)) is not None:
+            via = paths.get(getattr(message, "cl_ord_id", ""), "")
+        sent = self.links.send(peer, message, now_ns, via)
         if peer.kind is not PeerKind.MARKET_DATA:
             self._record_sent(peer, sent, now_ns)
         return sent
@@ -525,7 +563,7 @@ class Node:
         match fact:
             case MessageSent():
                 self.links.restore(fact)
-            case SessionAdvanced() | SessionReset() | SessionSwitched():
+            case PasswordReplaced() | SessionAdvanced() | SessionReset() | SessionSwitched():
                 self.links.restore(fact)
                 self.state.apply(fact)
             case MessageReceived() | ModelLoaded() | Started() | TimerFired():

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,24 @@ import msgspec
 import structlog
 import uvloop
 
-from domain.commands import OperatorCommand, ReleaseKillSwitch, SetKillSwitch
+from domain.commands import ReleaseKillSwitch, SetKillSwitch
 from domain.facts import AnyFact
 from fix import tcp
 from router.features import FEATURES, schema_hash
 from router.model import FillModel, ModelRefused, OnnxModel, PriorModel, champion
 from service.config import ServiceConfig
-from service.control import serve_control
+from service.control import Command, serve_control
 from service.journal import Journal, JournalError
 from service.journaled import JournaledNode
 from service.keeper import LOOK_S, Keeper
 from service.kill_file import KillFile
 from service.links import EMS_PORT, PeerKind, market_data_port
 from service.logs import configure
-from service.node import Node
+from service.node import Node, NodeOutput
 from service.orders import OrderRefused
 from service.orders import listing as open_orders
 from service.recovery import recover
+from service.reload import Reload, connect, passwords, reload
 from service.sessions import SessionCommand, SessionRefused, check, label, listing
 
 log = structlog.get_logger()
@@ -66,8 +67,8 @@ def load_model(config: ServiceConfig, models: Path | None = None) -> tuple[FillM
         return prior, f"{refused}: fill probabilities are each venue's prior"
 
 
-async def serve(config: ServiceConfig) -> int:
-    """Runs the daemon until SIGTERM or SIGINT; the exit status."""
+async def serve(config: ServiceConfig, path: Path) -> int:
+    """Runs the daemon until SIGTERM or SIGINT; the exit status. `path`: of the config's file, to read it again."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     signals = 0
@@ -99,6 +100,11 @@ async def serve(config: ServiceConfig) -> int:
         log.error("model_refused", text=str(refused))
         return 1
     try:
+        secrets = passwords(config)
+    except OSError as error:
+        log.error("password_refused", text=str(error))
+        return 1
+    try:
         journal = Journal.open(
             config.journal_path,
             config.service.durability,
@@ -107,7 +113,7 @@ async def serve(config: ServiceConfig) -> int:
         )
         if journal.cut_bytes:
             log.warning("journal_tail_cut", path=str(journal.file), bytes=journal.cut_bytes)
-        node = recovered_node(config, model, model_text)
+        node = recovered_node(config, model, model_text, secrets)
     except JournalError as error:
         log.error("journal_refused", text=str(error))
         return 1
@@ -117,13 +123,20 @@ async def serve(config: ServiceConfig) -> int:
     kill_file.look()
     node.stops = lambda: kill_file.scopes
     endpoint.run(node.start, time.time_ns())
-    addresses = {}
-    for venue in config.venues:
-        if venue.enabled:
-            addresses[venue.name] = addresses[market_data_port(venue.name)] = (venue.host, venue.port)
-    ours = [label(peer) for peer in node.links.peers if peer.enabled and peer.kind is not PeerKind.CLIENT]
-    connectors = {name: addresses[name] for name in ours}
-    server = await tcp.serve(endpoint, {EMS_PORT: (config.listen.host, config.listen.port)}, connectors)
+    listen = config.listen
+    listener_tls = {EMS_PORT: listen.tls} if listen.tls else {}
+    server = await tcp.serve(
+        endpoint,
+        {EMS_PORT: (listen.host, listen.port)},
+        {},
+        listener_tls=listener_tls,
+        allow={EMS_PORT: listen.allow},
+    )
+    node.links.address_of = server.peer_address
+    venues = {name: venue for venue in config.venues for name in (venue.name, market_data_port(venue.name))}
+    for peer in node.links.peers:
+        if peer.enabled and peer.kind is not PeerKind.CLIENT:
+            connect(server, node.links, venues[label(peer)], label(peer))
     endpoint.release_to(server.perform)
     keeper = Keeper(endpoint, journal, config.journal, server.perform, commit)
     log.info("ready", addresses=server.addresses, model=model.model_id)
@@ -132,14 +145,31 @@ async def serve(config: ServiceConfig) -> int:
         for scope, (by, text) in kill_file.scopes.items():
             server.perform(endpoint.run(node.operator, SetKillSwitch(scope, by, text), server.now_ns()))
 
-    def operate(command: OperatorCommand | SessionCommand) -> None:
+    def reconfigure(new: ServiceConfig, secrets: dict[str, str]) -> list[str]:
+        done: list[str] = []
+
+        def act() -> NodeOutput:
+            output, what = node.reconfigure(new, secrets, server.now_ns())
+            done.extend(what)
+            return output
+
+        server.perform(endpoint.run(act))
+        return done
+
+    def operate(command: Command) -> list[str] | None:
+        nonlocal venues
+        if isinstance(command, Reload):
+            new, done = reload(path, node.config, server, node.links, reconfigure)
+            venues = {name: venue for venue in new.venues for name in (venue.name, market_data_port(venue.name))}
+            log.warning("config_reloaded", by=command.by, changes=done)
+            return done
         if isinstance(command, ReleaseKillSwitch) and command.scope in kill_file.scopes:
             raise SessionRefused(f"{command.scope} is held by the file {kill_file.path}: take it away first")
         if not isinstance(command, SessionCommand):
             if refusal := node.refusal(command, server.now_ns()):
                 raise OrderRefused(refusal)
             server.perform(endpoint.run(node.operator, command, server.now_ns()))
-            return
+            return None
         peer = check(node.links, command)  # what is refused must not reach the node as a failure
         server.perform(endpoint.run(node.session, command, server.now_ns()))
         log.warning("session_command", **msgspec.structs.asdict(command))
@@ -147,7 +177,8 @@ async def serve(config: ServiceConfig) -> int:
             if command.action == "disable":
                 server.stop_connecting(label(peer))
             elif command.action in ("enable", "connect"):
-                server.connect(label(peer), addresses[label(peer)])
+                connect(server, node.links, venues[label(peer)], label(peer))
+        return None
 
     async def keep() -> None:
         while True:
@@ -192,8 +223,10 @@ async def serve(config: ServiceConfig) -> int:
     return 1 if failed else 0
 
 
-def recovered_node(config: ServiceConfig, model: FillModel, model_text: str) -> Node:
-    """The node as its journal left it; JournalError where that can't be read."""
+def recovered_node(
+    config: ServiceConfig, model: FillModel, model_text: str, secrets: Mapping[str, str] | None = None
+) -> Node:
+    """The node as its journal left it; JournalError where that can't be read. `secrets`: passwords, by venue."""
     began_ns = time.perf_counter_ns()
     recovered = recover(config.journal_path)
     for problem in recovered.problems:
@@ -209,7 +242,14 @@ def recovered_node(config: ServiceConfig, model: FillModel, model_text: str) -> 
     gc.disable()  # everything that is made here is to stay
     try:
         node = Node(
-            config, model, model_text, time.time_ns(), batches(), stopwatch=time.perf_counter_ns, image=recovered.image
+            config,
+            model,
+            model_text,
+            time.time_ns(),
+            batches(),
+            stopwatch=time.perf_counter_ns,
+            image=recovered.image,
+            passwords=secrets,
         )
     finally:
         gc.enable()
@@ -239,6 +279,6 @@ def status(node: Node) -> dict[str, object]:
     }
 
 
-def run(config: ServiceConfig) -> int:
+def run(config: ServiceConfig, path: Path) -> int:
     configure(config.service.log_level, config.service.log_file)
-    return uvloop.run(serve(config))
+    return uvloop.run(serve(config, path.resolve()))

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.facts import AnyFact, SessionAdvanced, SessionReset, SessionSwitched
-from service.links import Links, Peer, PeerKind, market_data_port
+from domain.facts import AnyFact, SessionReset, SessionSwitched
+from service.links import Links, Peer, PeerKind, advanced, market_data_port
 
 Action = Literal["disconnect", "connect", "enable", "disable", "reset", "set"]
 
@@ -105,14 +105,13 @@ def _switch(links: Links, peer: Peer, enabled: bool, by: str, now_ns: int) -> li
 
 def _reset(peer: Peer, now_ns: int) -> AnyFact:
     peer.store.reset()
-    peer.recorded = (1, 1)
+    peer.store.began_ns = now_ns
+    peer.recorded = peer.numbers
     return SessionReset(at_ns=now_ns, session=peer.session.name)
 
 
 def _set(peer: Peer, command: SessionCommand, now_ns: int) -> AnyFact:
     peer.store.next_in = command.next_in or peer.store.next_in
     peer.store.next_out = command.next_out or peer.store.next_out
-    peer.recorded = (peer.store.next_in, peer.store.next_out)
-    return SessionAdvanced(
-        at_ns=now_ns, session=peer.session.name, next_in=peer.store.next_in, next_out=peer.store.next_out
-    )
+    peer.recorded = peer.numbers
+    return advanced(peer, now_ns)

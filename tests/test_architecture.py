@@ -92,6 +92,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/learn.py": ({"pathlib", "files"}, "names the tape's files, writes the study's JSON"),
     "service/logs.py": ({"os", "files"}, "opens the log file"),
     "service/market.py": ({"pathlib", "files"}, "reads tapes, writes reports"),
+    "service/reload.py": ({"pathlib", "files"}, "reads the config again, and the files with passwords"),
     "service/runtime.py": (
         {"asyncio", "pathlib", "signal", "time", "uvloop", "files"},
         "the node as a process: its clock and signals",

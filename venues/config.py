@@ -11,6 +11,7 @@ import msgspec
 from domain.fields import TimeInForce, TradingStatus, VenueKind
 from domain.instruments import VenueTerms
 from domain.prices import PX_SCALE
+from fix.tls import ConnectorTls
 
 AUCTIONS = (TimeInForce.AT_THE_OPENING, TimeInForce.AT_THE_CLOSE)
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -44,7 +45,11 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_comp_id: str = ""
     md_target_comp_id: str = ""
     begin_string: Literal["FIX.4.2", "FIX.4.4", "FIXT.1.1"] = "FIX.4.4"  # FIXT.1.1 carries FIX.5.0SP2
-    heart_bt_int: Annotated[int, msgspec.Meta(ge=1)] = 30  # seconds
+    session: str = ""  # how to talk with it: one of the config's `sessions`; "" for what holds without any
+    fallbacks: tuple[str, ...] = ()  # HOST:PORT of other addresses, tried in turn
+    username: str = ""
+    password_file: str = ""
+    tls: ConnectorTls | None = None
     enabled: bool = True
 
     def __post_init__(self) -> None:
@@ -52,10 +57,22 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _fee_px("taker_fee", self.taker_fee)
         if other := [item.value for item in self.auctions if item not in AUCTIONS]:
             raise ValueError(f"auctions {other[0]!r} is neither '2', opening, nor '7', closing")
+        _ = self.addresses
         if not self.target_comp_id:
             msgspec.structs.force_setattr(self, "target_comp_id", self.name)
         if not self.md_target_comp_id:
             msgspec.structs.force_setattr(self, "md_target_comp_id", f"{self.name}MD")
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """In the order in which they are tried."""
+        found = [(self.host, self.port)]
+        for text in self.fallbacks:
+            host, _, port = text.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f"fallbacks {text!r} is not HOST:PORT")
+            found.append((host.strip("[]"), int(port)))
+        return found
 
     def terms(self) -> VenueTerms:
         return VenueTerms(

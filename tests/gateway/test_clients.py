@@ -33,7 +33,7 @@ def test_a_client_as_in_a_config_file() -> None:
         ({"parameter_tags": {"slices": 847}}, "a tag is used twice: strategy_tag 847, parameter_tags [847]"),
         ({"colour": "red"}, "unknown field `colour`"),
         ({"ord_types": ["Z"]}, "Invalid enum value 'Z' - at `$.ord_types[0]`"),
-        ({"heart_bt_int": 0}, "`$.heart_bt_int`"),
+        ({"max_sessions": 0}, "`$.max_sessions`"),
         ({"name": ""}, "`$.name`"),
     ],
 )

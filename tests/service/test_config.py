@@ -41,14 +41,19 @@ def keys_of(kind: type[msgspec.Struct], table: str = "") -> Iterator[tuple[str, 
             yield key, field
 
 
+def switched_on(text: str) -> str:
+    """With the optional tables that the example only shows: `#` right before a table or a key."""
+    return re.sub(r"^#(?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+
+
 def comments_of(text: str) -> dict[str, str]:
     """The comment of each key, as table.key: right above it, or above the key that it follows without a gap."""
     table, comment, comments = "", "", {}
-    for line, following in pairwise([*text.splitlines(), ""]):
+    for line, following in pairwise([*switched_on(text).splitlines(), ""]):
         if line.startswith("#"):
             comment += line[1:]
-        elif header := re.match(r"\[+([a-z.]+?)(\.[A-Z0-9]+)?]+", line):
-            table, comment = header[1], ""
+        elif header := re.match(r"\[+([^]]+)]+", line):
+            table, comment = re.sub(r'\.([A-Z0-9]+|"[^"]+")', "", header[1]), ""
         elif (key := re.match(r"(\w+) = ", line)) and comment:
             comments.setdefault(f"{table}.{key[1]}".lstrip("."), comment)
         if not line or (following.startswith("#") and not line.startswith("#")):
@@ -72,6 +77,14 @@ def test_the_example_of_the_simulators_names_every_key_and_loads() -> None:
     }
     assert not missing
     assert [*toml.load(SimulatorsConfig, path).venues] == [venue.name for venue in load(EXAMPLE).venues]
+
+
+def test_what_the_example_only_shows_is_right_too(tmp_path: Path) -> None:
+    path = tmp_path / "all.toml"
+    path.write_text(switched_on(EXAMPLE.read_text()))
+    config = load(path)
+    assert config.listen.tls is not None and [*config.listen.tls.names] == ["fix.example.com"]
+    assert config.clients[0].credentials and config.venues[0].tls is not None
 
 
 def test_a_key_without_a_comment_is_noticed() -> None:
@@ -147,6 +160,19 @@ def changed(tmp_path: Path, *changes: tuple[str, str]) -> Path:
         ([('hours = "always"', 'hours = "09:30-16:00 Mars"')], ["instruments[0].hours: unknown time zone 'Mars'"]),
         ([('on_shutdown = "hold"', 'on_shutdown = "x"')], ["service.on_shutdown: expected one of 'hold', 'cancel'"]),
         ([("min_rest_ms = 1_000", "min_rest_ms = 9_000")], ["policy: min_rest_ms 9000 exceeds max_rest_ms 5000"]),
+        ([('session = "DESK"', 'session = "DISK"')], ["clients[0].session: there is no table 'DISK'; expected one of"]),
+        ([('schedule = "always"', 'schedule = "9-5"')], ['sessions.DESK.schedule: expected "always", "07:00-18:00']),
+        ([("resend_burst = 1_000", "resend_burst = 0")], ["sessions.DESK.resend_burst: expected int >= 1, got 0"]),
+        (
+            [("check_sum = true", "check_sums = true")],
+            ["sessions.DESK.validation.check_sums: unknown key; did you mean"],
+        ),
+        ([("allow = []", 'allow = ["10.0.0.300"]')], ["listen: '10.0.0.300' does not appear to be an IPv4 or IPv6"]),
+        ([("fallbacks = []", 'fallbacks = ["x"]')], ["venues[0]: fallbacks 'x' is not HOST:PORT"]),
+        (
+            [("#[[clients.cr", "[[clients.cr"), ("#username", "username"), ('#hashed = "s', 'hashed = "p')],
+            ["clients[0].credentials[0]: a hashed password looks like scrypt$N$r$p$SALT$HASH"],
+        ),
         ([('maker_fee = "-0.0020"', 'maker_fee = "x"')], ["venues[0]: maker_fee 'x' is not a decimal number"]),
         (
             [("seed = 1", "sed = 1"), ("port = 9901", "port = 0"), ('name = "EMS2"', 'name = "EMS1"')],
