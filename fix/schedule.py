@@ -60,6 +60,15 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"zone {self.zone!r} is not an IANA time zone") from None
 
+    def __str__(self) -> str:
+        """As `schedule_from_text` reads it."""
+        if self.start is None or self.end is None:
+            return f"reset {self.reset_at:%H:%M:%S} {self.zone}" if self.reset_at else "always"
+        if self.start_day is not None:
+            return f"{self.start_day} {self.start:%H:%M:%S} - {self.end_day} {self.end:%H:%M:%S} {self.zone}"
+        days = f"{','.join(self.days)} " if self.days else ""
+        return f"{days}{self.start:%H:%M:%S}-{self.end:%H:%M:%S} {self.zone}"
+
     @cached_property
     def _zone(self) -> ZoneInfo:
         return ZoneInfo(self.zone)

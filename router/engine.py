@@ -84,7 +84,7 @@ class Engine(Requests):
         keep: Keep | None = None,
     ) -> None:
         super().__init__(state, market, routing)
-        self.upkeep = Upkeep(state, self.working, grace_ns or {}, keep or Keep())
+        self.upkeep = Upkeep(state, self.working, {} if grace_ns is None else grace_ns, keep or Keep())
 
     # --- what venues report ---
 

@@ -17,6 +17,7 @@ from gateway.inbound import TAKEN
 from router.strategies import STRATEGIES
 from service.config import ServiceConfig
 from service.document import Code, Document, Section, Table, Text
+from service.session_settings import client_session
 from service.spec_examples import (
     TARGET_STRATEGY,
     application,
@@ -85,17 +86,22 @@ def _version(client: ClientConfig) -> str:
 
 
 def _session(config: ServiceConfig, client: ClientConfig) -> Section:
+    session = client_session(config, client)
     rows = [
         ("BeginString(8)", client.begin_string),
         ("SenderCompID(49) of the client", client.name),
         ("TargetCompID(56) of the client", config.service.comp_id),
         ("Address", f"{config.listen.host}, port {config.listen.port}; the client connects"),
-        ("HeartBtInt(108)", f"the Logon(A)'s own; {client.heart_bt_int} s where it leaves it to us"),
+        ("TLS", "no" if config.listen.tls is None else "1.2 or later"),
+        ("Open", str(session.schedule or "always")),
+        ("HeartBtInt(108)", "the Logon(A)'s own"),
         ("EncryptMethod(98)", "0"),
-        ("Sequence numbers", "1 at each logon" if client.reset_on_logon else "go on over logons and restarts"),
+        ("Sequence numbers", "1 at each logon" if session.reset_on_logon else "go on over logons and restarts"),
         ("Accounts", ", ".join(client.accounts)),
         ("Account where an order has none", client.default_account or "none: it is rejected"),
     ]
+    if client.credentials:
+        rows.append(("Username(553), Password(554)", "in the Logon(A); NewPassword(925) there changes the password"))
     if client.begin_string == "FIXT.1.1":
         rows.insert(1, ("DefaultApplVerID(1137)", "9, FIX.5.0SP2"))
     ends = "goes on" if client.on_disconnect == "work" else f"is canceled after {client.disconnect_grace_s:g} s"

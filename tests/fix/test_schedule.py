@@ -138,6 +138,7 @@ def test_what_makes_no_schedule(settings: dict[str, object], complaint: str) -> 
 )
 def test_from_text(text: str, expected: Schedule) -> None:
     assert schedule_from_text(text) == expected
+    assert schedule_from_text(str(expected)) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from random import Random
 import msgspec
 
 from domain.commands import ReleaseKillSwitch, SetKillSwitch
+from fix.config import SessionOptions
 from fix.messages import Typed
 from service.config import ServiceConfig
 from service.node import Node, NodeOutput
@@ -221,8 +222,9 @@ def _config() -> ServiceConfig:
     config = small_config()
     return msgspec.structs.replace(
         config,
-        clients=tuple(msgspec.structs.replace(client, heart_bt_int=HEART_BT_INT) for client in config.clients),
-        venues=tuple(msgspec.structs.replace(venue, heart_bt_int=HEART_BT_INT) for venue in config.venues),
+        sessions={"QUICK": SessionOptions(heart_bt_int=HEART_BT_INT)},
+        clients=tuple(msgspec.structs.replace(client, session="QUICK") for client in config.clients),
+        venues=tuple(msgspec.structs.replace(venue, session="QUICK") for venue in config.venues),
     )
 
 
