@@ -80,7 +80,7 @@ class Book:
     `on_taken(sign, qty, px)` hears of every aggressor that traded, 1 for a buyer, with its first price: the tape.
     """
 
-    __slots__ = ("_publisher", "asks", "bids", "on_taken", "owned", "symbol", "venue", "watcher")
+    __slots__ = ("_publisher", "asks", "bids", "high_px", "low_px", "on_taken", "owned", "symbol", "venue", "watcher")
 
     def __init__(self, symbol: str, publisher: Publisher) -> None:
         self.symbol = symbol
@@ -90,6 +90,7 @@ class Book:
         self.owned: dict[str, Resting] = {}  # clients' resting orders by OrderID
         self.watcher: Watcher | None = None
         self.on_taken: Callable[[int, int, int], None] | None = None
+        self.low_px = self.high_px = 0  # no aggressor trades beyond these; 0: at any price
         self._publisher = publisher
 
     def add(self, book_side: BookSide, px: int, resting: Resting, at_ns: int, in_front: bool = False) -> None:
@@ -148,6 +149,10 @@ class Book:
         """Match an aggressor of `side` against the opposite queues up to its limit (0: none); the shares it got."""
         buying = side is BUY
         book_side = self.asks if buying else self.bids
+        if buying and self.high_px and (not limit_px or limit_px > self.high_px):
+            limit_px = self.high_px
+        elif not buying and limit_px < self.low_px:
+            limit_px = self.low_px
         left, first_px = qty, book_side.best_px
         while left and book_side.keys:
             px = book_side.best_px

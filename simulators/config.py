@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from simulators.market_config import MarketConfig, SymbolConfig, VenueConfig, default_market
+from simulators.market_config import DayConfig, MarketConfig, SymbolConfig, VenueConfig, default_market
 
 Name = Annotated[str, Meta(min_length=1)]
 
@@ -46,6 +46,7 @@ class SimulatorsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: Name = "var/simulators"
     seed: int = 1
     symbols: dict[Name, dict[str, Any]] = {}
+    day: DayConfig | None = None
     tape: TapeSettings | None = None
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ class SimulatorsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _changed(f"symbols.{name}", known_symbols.get(name), change, SymbolConfig, {"symbol": name})
             for name, change in changes.items()
         )
-        return MarketConfig(symbols=symbols, venues=venues)
+        return MarketConfig(symbols=symbols, venues=venues, day=self.day)
 
     def latency_ns(self) -> dict[str, int]:
         return {name: settings.latency_us * 1000 for name, settings in self.venues.items()}

@@ -51,6 +51,10 @@ _TAKES = {
         (OrdType.MARKET, TimeInForce.IMMEDIATE_OR_CANCEL),
         (OrdType.LIMIT, TimeInForce.DAY),
         (OrdType.LIMIT, TimeInForce.IMMEDIATE_OR_CANCEL),
+        (OrdType.MARKET, TimeInForce.AT_THE_OPENING),
+        (OrdType.MARKET, TimeInForce.AT_THE_CLOSE),
+        (OrdType.LIMIT, TimeInForce.AT_THE_OPENING),
+        (OrdType.LIMIT, TimeInForce.AT_THE_CLOSE),
     },
     VenueKind.DARK: {(OrdType.PEGGED, TimeInForce.DAY), (OrdType.PEGGED, TimeInForce.IMMEDIATE_OR_CANCEL)},
     VenueKind.DEALER: {
@@ -156,6 +160,7 @@ class OrderDesk:
             min_qty=message.min_qty,
             quote_id=message.quote_id,
             post_only=ExecInst.POST_ONLY.value in message.exec_inst.split(),
+            time_in_force=message.time_in_force,
         )
         record = _Record(order, message)
         if refusal := self._refusal(message):

@@ -20,11 +20,36 @@ _DECAY_POWER = 0.38
 _WEIGHTS = tuple(s**-_DECAY_POWER / sum(other_s**-_DECAY_POWER for other_s in _DECAY_S) for s in _DECAY_S)
 
 
+class Shape:
+    """A factor that changes through the session: linear between even points, the last one from its end on."""
+
+    def __init__(self, points: tuple[float, ...], mean: float, start_ns: int, session_s: float) -> None:
+        self._points = [point / mean for point in points] if len(points) > 1 else [1.0, 1.0]
+        self._start_ns = start_ns
+        self._step_ns = session_s * 1e9 / (len(self._points) - 1)
+
+    def at(self, at_ns: int) -> float:
+        place = max((at_ns - self._start_ns) / self._step_ns, 0.0)
+        number = int(place)
+        if number >= len(self._points) - 1:
+            return self._points[-1]
+        low, high = self._points[number], self._points[number + 1]
+        return low + (high - low) * (place - number)
+
+
 class Latent:
     """`fair_px` is what providers quote around; `pressure` is how much the order being worked has still to trade, from
     -1 (sell) to 1 (buy), which the informed know; `activity` is a factor on all rates."""
 
-    def __init__(self, config: SymbolConfig, takers_per_second: float, random: Random, start_ns: int) -> None:
+    def __init__(
+        self,
+        config: SymbolConfig,
+        takers_per_second: float,
+        random: Random,
+        start_ns: int,
+        opens_ns: int | None = None,
+        session_s: float = SESSION_SECONDS,
+    ) -> None:
         self.value_px = config.start_px + (random.random() - 0.5) * config.tick_px
         self.fair_px = self.value_px
         self.pressure = 0.0
@@ -42,6 +67,10 @@ class Latent:
         self._log_factor = random.gauss(0.0, config.volatility_spread)
         self._shifts = [0.0] * len(_DECAY_S)  # of the fair price by past market orders, relative
         self._last_ns = start_ns
+        opens_ns = start_ns if opens_ns is None else opens_ns
+        busy, wild = config.day_activity, config.day_volatility
+        self._busy = Shape(busy, _mean(busy, 1.0), opens_ns, session_s) if busy else None
+        self._wild = Shape(wild, _mean(wild, 2.0), opens_ns, session_s) if wild else None
 
     def step(self, at_ns: int) -> None:
         random, config = self._random, self._config
@@ -52,8 +81,12 @@ class Latent:
         keep = exp(-0.693147 * seconds / config.volatility_half_life_s)
         self._log_factor = self._log_factor * keep + config.volatility_spread * sqrt(1.0 - keep * keep) * factor_shock
         self.activity = exp(0.5 * self._log_factor)
+        if self._busy is not None:
+            self.activity *= self._busy.at(at_ns)
         jump = config.jump_factor if u_jump < config.jump_share else 1.0
         move = self._deviation * exp(self._log_factor) * shock * jump * sqrt(seconds)
+        if self._wild is not None:
+            move *= self._wild.at(at_ns)
         self.value_px = max(self.value_px * (1.0 + move), self._min_px)
         self._shifts = [shift * exp(-seconds / decay) for shift, decay in zip(self._shifts, _DECAY_S, strict=True)]
         self._reprice()
@@ -72,3 +105,10 @@ class Latent:
 
     def _reprice(self) -> None:
         self.fair_px = self.value_px * (1.0 + sum(self._shifts))
+
+
+def _mean(points: tuple[float, ...], power: float) -> float:
+    """Of what runs straight from point to point, roughly: each point, the ends by half; of squares for a power of 2."""
+    inner = points[1:-1]
+    total = sum(point**power for point in inner) + (points[0] ** power + points[-1] ** power) / 2.0
+    return float((total / (len(inner) + 1)) ** (1.0 / power))

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from domain.fields import TimeInForce, TradingStatus
 from domain.market import MarketUpdate
+from simulators.auction import Auction
 from simulators.book import Book, Reference, Resting
 from simulators.orders import (
     Accepted,
@@ -18,23 +20,35 @@ from simulators.orders import (
 
 
 class LitVenue:
-    """Displayed books, one per symbol, with price-time priority."""
+    """Displayed books, one per symbol, with price-time priority, and the auctions in them."""
 
     def __init__(
-        self, books: list[Book], ticks: dict[str, int], references: dict[str, Reference], publisher: Publisher
+        self,
+        books: list[Book],
+        auctions: list[Auction],
+        ticks: dict[str, int],
+        references: dict[str, Reference],
+        publisher: Publisher,
     ) -> None:
         self.books = {book.symbol: book for book in books}
+        self.auctions = {auction.book.symbol: auction for auction in auctions}
         self._ticks = ticks
         self._references = references
         self._publisher = publisher
 
     def submit(self, order: Order, at_ns: int) -> None:
-        """Publishes Accepted and what the order met, or Rejected; an immediate or market order ends canceled."""
+        """Publishes Accepted and what the order met, or Rejected; an immediate or market order ends canceled.
+
+        What comes in an auction, and what is for the close, is collected until then.
+        """
         publish = self._publisher.publish
         if text := self._refusal(order):
             publish(at_ns, Rejected(order, text))
             return
         publish(at_ns, Accepted(order))
+        if self._is_collected(order):
+            self.auctions[order.symbol].collect(order)
+            return
         book = self.books[order.symbol]
         book.take(order.side, order.order_qty, order.px, at_ns, order)
         if not order.leaves_qty:
@@ -46,6 +60,10 @@ class LitVenue:
 
     def cancel(self, order_id: str, at_ns: int) -> None:
         """Publishes Canceled, or CancelRejected for an order that does not rest here (any more)."""
+        for auction in self.auctions.values():
+            if (order := auction.take_out(order_id)) is not None:
+                self._publisher.publish(at_ns, Canceled(order, "canceled on request"))
+                return
         if (resting := self._resting(order_id)) is None:
             self._publisher.publish(at_ns, CancelRejected(order_id, f"no open order {order_id}"))
             return
@@ -73,7 +91,7 @@ class LitVenue:
         order.order_qty, order.px = order_qty, px
         self._publisher.publish(at_ns, Replaced(order, order.cum_qty))
         if not keeps_place:
-            self._rest(order, at_ns)
+            self.rest(order, at_ns)
 
     def reduce(self, order_id: str, qty: int, text: str, at_ns: int) -> None:
         """Publishes Reduced, for an order that rests here."""
@@ -91,6 +109,14 @@ class LitVenue:
             side = book.bids if order.is_buy else book.asks
             book.reduce(side, order.px, resting, min(qty, resting.qty), at_ns, traded=True)
 
+    def expire(self, symbol: str, at_ns: int) -> None:
+        """The day is over for the clients' orders in a symbol."""
+        for resting in list(self.books[symbol].owned.values()):
+            self._take_out(resting, resting.qty, at_ns)
+            self._publisher.publish(at_ns, Canceled(resting.order, "the day is over"))
+        for order in self.auctions[symbol].expire():
+            self._publisher.publish(at_ns, Canceled(order, "the day is over"))
+
     def _resting(self, order_id: str) -> Resting | None:
         return next((book.owned[order_id] for book in self.books.values() if order_id in book.owned), None)
 
@@ -100,7 +126,8 @@ class LitVenue:
             book = self.books[order.symbol]
             book.reduce(book.bids if order.is_buy else book.asks, order.px, resting, qty, at_ns)
 
-    def _rest(self, order: Order, at_ns: int) -> None:
+    def rest(self, order: Order, at_ns: int) -> None:
+        """An accepted order meets what it crosses, and rests with what is left."""
         book = self.books[order.symbol]
         if order.leaves_qty:
             book.take(order.side, order.leaves_qty, order.px, at_ns, order)
@@ -120,11 +147,30 @@ class LitVenue:
             return f"price {order.px} is not on the tick of {tick_px}"
         if order.mid_peg or order.quote_id or order.min_qty:
             return "a lit book takes market and limit orders only: no peg, no quote, no minimum quantity"
-        if self._references[order.symbol].halted:
-            return f"trading in {order.symbol} is halted"
+        if text := self._refusal_now(order):
+            return text
         if order.post_only:
             book = self.books[order.symbol]
             best_px = book.asks.best_px if order.is_buy else book.bids.best_px
             if not order.px or (best_px and (order.px >= best_px if order.is_buy else order.px <= best_px)):
                 return f"post-only order would take at {best_px}"
         return ""
+
+    def _is_collected(self, order: Order) -> bool:
+        status = self._references[order.symbol].status
+        return status is TradingStatus.AUCTION or order.time_in_force is TimeInForce.AT_THE_CLOSE
+
+    def _refusal_now(self, order: Order) -> str:
+        """Why an order can't come in this phase of the day."""
+        status, symbol = self._references[order.symbol].status, order.symbol
+        if status is TradingStatus.HALTED:
+            return f"trading in {symbol} is halted"
+        if status is TradingStatus.CLOSED:
+            return f"trading in {symbol} is closed"
+        if status is TradingStatus.AUCTION:
+            return "an auction takes no immediate or post-only order" if order.immediate or order.post_only else ""
+        return (
+            f"{symbol} is open, there is no opening to come"
+            if order.time_in_force is TimeInForce.AT_THE_OPENING
+            else ""
+        )

@@ -6,19 +6,22 @@ else: not on how time is cut into steps, and not on whether the clock is real.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
 from random import Random
 from typing import Protocol
 
 from domain.fields import TradingStatus
 from domain.market import MarketUpdate
+from simulators.auction import Auction
 from simulators.book import Book, Reference
 from simulators.dark import DarkPool, DarkVenue
+from simulators.day import TradingDay
 from simulators.dealer import DealerDesk, DealerVenue
 from simulators.flow import NEVER, LitFlow, Scene, Signal
-from simulators.latent import Latent
+from simulators.latent import SESSION_SECONDS, Latent
 from simulators.lit import LitVenue
-from simulators.market_config import DarkConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
+from simulators.market_config import DarkConfig, DayConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
 from simulators.orders import Order, Publisher, StatusChanged, TimedEvent
 from simulators.takers import FastFlow, TakerFlow
 
@@ -55,6 +58,7 @@ class Market:
         self.references = {symbol.symbol: Reference() for symbol in config.symbols}
         self._seed = seed
         self._start_ns = start_ns
+        self._opens_ns = start_ns + int(config.day.opening_s * 1e9 if config.day is not None else 0)
         self._events: list[TimedEvent] = []
         self._processes: list[Process] = []
         self._sleepers: dict[str, int] = {}  # the process of a venue that an order may wake
@@ -65,6 +69,10 @@ class Market:
             self.references[symbol.symbol].books += [
                 Book(symbol.symbol, publishers[venue.name]) for venue in config.venues if isinstance(venue, LitConfig)
             ]
+        self._auctions = {
+            name: [Auction(book, publishers[book.venue]) for book in reference.books]
+            for name, reference in self.references.items()
+        }
         # The background first, because all the others go by its prices.
         self._signals = {symbol.symbol: self._background(symbol) for symbol in config.symbols}
         self.venues: dict[str, Venue] = {
@@ -131,9 +139,31 @@ class Market:
         return self._take_events()
 
     def _change_status(self, symbol: str, status: TradingStatus, text: str, at_ns: int) -> None:
-        if self.references[symbol].change(status):
-            for publisher in self._publishers.values():
-                publisher.publish(at_ns, StatusChanged(publisher.venue, symbol, status, text))
+        if not self.references[symbol].change(status):
+            return
+        left = self._cross(symbol, at_ns) if status in (TradingStatus.OPEN, TradingStatus.CLOSED) else []
+        for publisher in self._publishers.values():
+            publisher.publish(at_ns, StatusChanged(publisher.venue, symbol, status, text))
+        if status is TradingStatus.AUCTION:
+            closing = self.config.day is not None and at_ns >= self._opens_ns + self.config.day.session_s * 1e9
+            for auction in self._auctions[symbol]:
+                auction.begin(closing)
+        for lit, order in left:
+            lit.rest(order, at_ns)
+        if status is TradingStatus.CLOSED:
+            for venue in self.venues.values():
+                if isinstance(venue, LitVenue):
+                    venue.expire(symbol, at_ns)
+
+    def _cross(self, symbol: str, at_ns: int) -> list[tuple[LitVenue, Order]]:
+        """What was collected is crossed; what goes on afterwards, and where."""
+        left = []
+        for auction in self._auctions[symbol]:
+            if auction.collected:
+                venue = self.venues[auction.book.venue]
+                assert isinstance(venue, LitVenue)
+                left += [(venue, order) for order in auction.cross(at_ns)]
+        return left
 
     def _run(self, now_ns: int) -> None:
         heap, processes = self._heap, self._processes
@@ -163,7 +193,15 @@ class Market:
         """Everybody else's orders on the lit books of a symbol, and what the informed among them know."""
         lit = [venue for venue in self.config.venues if isinstance(venue, LitConfig)]
         takers_per_second = symbol.events_per_second * symbol.taker_share * sum(venue.flow_share for venue in lit)
-        latent = Latent(symbol, takers_per_second, self._stream(symbol.symbol), self._start_ns)
+        day = self.config.day
+        latent = Latent(
+            symbol,
+            takers_per_second,
+            self._stream(symbol.symbol),
+            self._start_ns,
+            self._opens_ns,
+            day.session_s if day is not None else SESSION_SECONDS,
+        )
         self._processes.append(latent)
         reference = self.references[symbol.symbol]
         for venue, book in zip(lit, reference.books, strict=True):
@@ -173,13 +211,36 @@ class Market:
         takers = self._stream(symbol.symbol, "takers")
         self._processes.append(TakerFlow(symbol, takers_per_second, reference, latent, takers, self._start_ns))
         self._processes.append(FastFlow(symbol, reference, latent, self._stream(symbol.symbol, "fast"), self._start_ns))
+        if day is not None:
+            self._processes.append(self._day(day, symbol, takers_per_second, latent))
         return latent
+
+    def _day(self, day: DayConfig, symbol: SymbolConfig, takers_per_second: float, latent: Latent) -> TradingDay:
+        name = symbol.symbol
+        return TradingDay(
+            day,
+            symbol,
+            takers_per_second,
+            self.references[name],
+            self._auctions[name],
+            latent,
+            self._stream(name, "day"),
+            self._start_ns,
+            partial(self._change_status, name),
+        )
 
     def _venue(self, config: VenueConfig, publisher: Publisher) -> Venue:
         ticks = {symbol.symbol: symbol.tick_px for symbol in self.config.symbols}
         if isinstance(config, LitConfig):
             books = [book for reference in self.references.values() for book in reference.books]
-            return LitVenue([book for book in books if book.venue == config.name], ticks, self.references, publisher)
+            auctions = [auction for of_symbol in self._auctions.values() for auction in of_symbol]
+            return LitVenue(
+                [book for book in books if book.venue == config.name],
+                [auction for auction in auctions if auction.book.venue == config.name],
+                ticks,
+                self.references,
+                publisher,
+            )
         if isinstance(config, DarkConfig):
             pools = {name: DarkPool(scene, config, publisher) for name, scene in self._scenes(config)}
             self._processes += pools.values()

@@ -43,6 +43,8 @@ class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     volatility_half_life_s: Positive = 240.0
     jump_share: Share = 0.008  # of the price's steps, five a second: news
     jump_factor: Positive = 7.5  # how much larger they are
+    day_activity: tuple[Positive, ...] = ()  # of all rates through the session, at even points; none: the same all day
+    day_volatility: tuple[Positive, ...] = ()  # of the news; both count relative to their mean
     stale_ticks: NotNegative = 0.0  # how far the price has to pass a quote before the fast act on it
     requote_share: Share = 0.25  # quotes left behind by the price that the fast improve at each look
     lean_share: Share = (
@@ -106,9 +108,23 @@ class DealerConfig(
 VenueConfig = LitConfig | DarkConfig | DealerConfig
 
 
+class DayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The phases of a day, from the market's start on. Without one a market is open from its start and never closes."""
+
+    opening_s: NotNegative = 600.0  # opening auction; 0: opens without one
+    session_s: Positive = 23_400.0
+    closing_s: NotNegative = 300.0  # closing auction; 0: closes without one
+    opening_share: Share = 0.02  # of a day's volume on the books: what the background sends to the opening auction
+    closing_share: Share = 0.1
+    band: Part = 0.0  # how far from its mean the price may go, relative to it; 0: anywhere
+    band_reference_s: Positive = 300.0  # over which the mean is taken
+    pause_s: Positive = 300.0  # once it went further
+
+
 class MarketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     symbols: tuple[SymbolConfig, ...]
     venues: tuple[VenueConfig, ...]
+    day: DayConfig | None = None
 
     def __post_init__(self) -> None:
         for what, names in (

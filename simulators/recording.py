@@ -80,9 +80,10 @@ class Recorder:
         self._look(at_ns)
 
     def heard(self, events: Iterable[TimedEvent], symbol: str) -> None:
-        """What was printed: a trade without an aggressor was not on a displayed book."""
-        for _, _, event in events:
-            if isinstance(event, TradePrinted) and event.symbol == symbol and event.aggressor is None:
+        """What was printed: a trade without an aggressor was not on a displayed book, or in an auction of one."""
+        lit = {book.venue for book in self._books}
+        for venue, _, event in events:
+            if isinstance(event, TradePrinted) and event.symbol == symbol and venue not in lit:
                 self._off_qty += event.qty
 
     def submit(self, order: object, qty: int, px: int, sign: int, at_ns: int) -> None:

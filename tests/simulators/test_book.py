@@ -3,8 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.fields import LastLiquidityInd, Side
+from domain.fields import LastLiquidityInd, Side, TradingStatus
 from domain.market import BookSnapshot, LevelChange, TradePrinted, VenueBook
+from simulators.auction import Auction
 from simulators.book import Book, Reference, Resting
 from simulators.lit import LitVenue
 from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected, Traded
@@ -24,7 +25,9 @@ class Lit:
         self.book = Book("XYZ", publisher)
         self.reference = Reference()
         self.reference.books.append(self.book)
-        self.venue = LitVenue([self.book], {"XYZ": TICK}, {"XYZ": self.reference}, publisher)
+        self.venue = LitVenue(
+            [self.book], [Auction(self.book, publisher)], {"XYZ": TICK}, {"XYZ": self.reference}, publisher
+        )
 
     def background(self, side: Side, px: int, *sizes: int) -> None:
         for qty in sizes:
@@ -170,7 +173,7 @@ def test_what_a_lit_venue_refuses():
         assert isinstance(event, Rejected)
         assert event.text.startswith(text)
     lit = Lit()
-    lit.reference.halted = True
+    lit.reference.change(TradingStatus.HALTED)
     (event,) = lit.submit(order("1", BUY, 100, PX))
     assert event.text == "trading in XYZ is halted"
 

@@ -18,7 +18,7 @@ from simulators.client_session import EmsSession
 from simulators.client_tcp import run_ems
 from simulators.config import SimulatorsConfig, TapeSettings, VenueSettings
 from simulators.ledger import LedgerEntry, from_lines, to_lines
-from simulators.market_config import default_market
+from simulators.market_config import DayConfig, default_market
 from simulators.serve import open_exchange, serve
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "simulators.toml"
@@ -36,7 +36,7 @@ def test_the_example_has_every_venue_and_explains_every_key():
     example = msgspec.toml.decode(written, type=SimulatorsConfig)
     assert example.market() == default_market()
     assert [settings.port for settings in example.venues.values()] == list(range(9901, 9908))
-    for struct in (SimulatorsConfig, VenueSettings, TapeSettings):
+    for struct in (SimulatorsConfig, VenueSettings, TapeSettings, DayConfig):
         for key in struct.__struct_fields__:
             assert key in written, key
 
