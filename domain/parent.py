@@ -265,3 +265,26 @@ class ParentOrder:
         if self.cum_qty >= self.order_qty:
             return FILLED
         return PARTIALLY_FILLED if self.cum_qty else NEW
+
+
+Executions = dict[tuple[str, str], Execution]  # by (venue, ExecID(17))
+
+
+def apply_execution(
+    parent: ParentOrder, fact: ChildFilled | ChildFillBusted | ChildFillCorrected, executions: Executions
+) -> None:
+    """Counts a fill, or what became of one, and keeps in `executions` how it counts from now on.
+
+    A corrected or busted fill is known by both ids, since a venue may refer to the first or to the last.
+    """
+    if isinstance(fact, ChildFilled):
+        parent.apply(fact)
+        executions[fact.venue, fact.exec_id] = Execution(
+            fact.child_id, fact.last_qty, parent.last_qty, fact.last_px, parent.version, fact.at_ns
+        )
+        return
+    execution = executions[fact.venue, fact.exec_id] = executions[fact.venue, fact.exec_ref_id]
+    parent.apply(fact, execution)
+    execution.qty = fact.last_qty if isinstance(fact, ChildFillCorrected) else 0
+    execution.px = fact.last_px
+    execution.client_qty, execution.version = parent.last_qty, parent.version

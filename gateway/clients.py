@@ -24,6 +24,8 @@ EXEC_INSTS = (
     ExecInst.MID_PRICE_PEG,
     ExecInst.MARKET_PEG,
     ExecInst.PRIMARY_PEG,
+    ExecInst.REINSTATE_ON_TRADING_HALT,
+    ExecInst.CANCEL_ON_TRADING_HALT,
 )
 SIDES = (Side.BUY, Side.SELL, Side.SELL_SHORT)
 Name = Annotated[str, msgspec.Meta(min_length=1)]

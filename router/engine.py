@@ -211,11 +211,15 @@ class Engine(Requests):
         yield from self._doubt(venue, now_ns)
 
     def trading_status(self, changed: TradingStatusChanged, now_ns: int) -> Iterator[AnyFact]:
-        """What a venue says of a symbol, "" for all; nothing is sent to it until it trades again."""
+        """What a venue says of a symbol, "" for all; nothing is sent to it until it trades again.
+
+        A status other than open takes effect with the next look at an order; the orders are only looked at for a halt,
+        which may be the end of them.
+        """
         if self.state.trading.get((changed.venue, changed.symbol)) is changed.status:
             return
         yield changed
-        if changed.status is TradingStatus.OPEN:
+        if changed.status in (TradingStatus.OPEN, TradingStatus.HALTED):
             for parent in list(self.state.open_parents.values()):
                 if changed.symbol in ("", parent.accepted.symbol):
                     yield from self.working.settle(parent, now_ns)

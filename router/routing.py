@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from domain.facts import AnyFact, CandidateRecord, ChildRiskRejected, ChildSubmitted, DecisionMade
-from domain.fields import OrdType, TimeInForce, TradingStatus
+from domain.fields import OrdType, TimeInForce, TradingStatus, VenueKind
 from domain.instruments import Instrument, VenueTerms
 from domain.market import SymbolView
 from domain.orders import ParentOrder
@@ -189,6 +189,22 @@ class Routing:
     def _policy(self, parent: ParentOrder) -> ExecutionPolicy:
         # All of a midpoint peg belongs in the dark, whatever share of an order would else be put there.
         return self._peg_policy if parent.ord_type is OrdType.PEGGED else self.policy
+
+    def is_halted(self, state: State, symbol: str) -> bool | None:
+        """Whether trading in the symbol is halted: all lit venues say so; None while none of them can be heard.
+
+        A halt is the market's, so it holds for dark venues and dealers too, which may not tell.
+        """
+        lit = [
+            name
+            for name, terms in self.venues.items()
+            if terms.kind is VenueKind.LIT
+            and name in state.venues_up
+            and (not terms.symbols or symbol in terms.symbols)
+        ]
+        if not lit:
+            return None
+        return all(state.trading_status(name, symbol) is TradingStatus.HALTED for name in lit)
 
     def _reachable(self, state: State, parent: ParentOrder) -> dict[str, VenueTerms]:
         symbol = parent.accepted.symbol

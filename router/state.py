@@ -59,7 +59,8 @@ from domain.facts import (
     VenueUp,
 )
 from domain.fields import Action, OrdStatus, TradingStatus
-from domain.orders import ChildOrder, Execution, ParentOrder
+from domain.orders import ChildOrder, ParentOrder
+from domain.parent import Executions, apply_execution
 from risk.exposure import Exposure
 from risk.kill_switch import KillSwitch
 from risk.locates import Locates
@@ -95,7 +96,7 @@ class State:
         self.open_children: dict[str, dict[str, ChildOrder]] = {}  # parent_id -> child_id -> child
         self.parent_by_cl_ord_id: dict[tuple[str, str], str] = {}  # every ClOrdID(11) a client ever used -> parent_id
         self.child_by_request_id: dict[str, str] = {}  # ClOrdID(11) of our cancel or replace request -> child_id
-        self.executions: dict[tuple[str, str], Execution] = {}  # by (venue, exec_id): a fill is counted once
+        self.executions: Executions = {}  # a fill is counted once
         self.venues_up: set[str] = set()
         self.done_parents: OrderedDict[str, int] = OrderedDict()  # parent_id -> when it ended, the first first
         self.sessions_began_ns: dict[str, int] = {}  # when the numbers of one with a schedule began
@@ -308,11 +309,8 @@ class State:
         child = self.children[fact.child_id]
         parent = self.parents[child.submitted.parent_id]
         child.apply(fact)
-        parent.apply(fact)
         self._trails[parent.parent_id].executions.append((fact.venue, fact.exec_id))
-        self.executions[fact.venue, fact.exec_id] = Execution(
-            fact.child_id, fact.last_qty, parent.last_qty, fact.last_px, parent.version, fact.at_ns
-        )
+        apply_execution(parent, fact, self.executions)
         order = child.submitted
         self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px)
         self.statistics.apply_filled(child, fact)
@@ -326,25 +324,18 @@ class State:
             self.statistics.apply_markout(filled.order, filled.fill, fact)
 
     def _child_fill_changed(self, fact: ChildFillBusted | ChildFillCorrected) -> None:
-        """The fill is known by both ids from here on, since a venue may refer to the first or to the last."""
         child = self.children[fact.child_id]
         parent = self.parents[child.submitted.parent_id]
-        execution = self.executions[fact.venue, fact.exec_ref_id]
         self._trails[parent.parent_id].executions.append((fact.venue, fact.exec_id))
-        self.executions[fact.venue, fact.exec_id] = execution
         child.apply(fact)
-        parent.apply(fact, execution)
+        apply_execution(parent, fact, self.executions)
         self._reopened(parent)
-        order = child.submitted
-        was_qty, was_px = execution.qty, execution.px
-        corrected = isinstance(fact, ChildFillCorrected)
-        execution.qty, execution.px = (fact.last_qty, fact.last_px) if corrected else (0, was_px)
-        execution.client_qty, execution.version = parent.last_qty, parent.version
-        self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, -was_qty, was_px)
-        if corrected:
-            self.exposure.apply_filled(
-                fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px
-            )
+        order = (fact.child_id, child.submitted.account, child.submitted.symbol, child.submitted.side)
+        if isinstance(fact, ChildFillBusted):
+            self.exposure.apply_filled(*order, -fact.last_qty, fact.last_px)
+        else:
+            self.exposure.apply_filled(*order, -fact.was_qty, fact.was_px)
+            self.exposure.apply_filled(*order, fact.last_qty, fact.last_px)
 
     def _child_ended(self, fact: ChildCanceled | ChildExpired | ChildRejected) -> None:
         child = self.children[fact.child_id]

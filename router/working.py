@@ -15,15 +15,18 @@ from domain.facts import (
     ChildReplaceRequested,
     ParentDone,
     ParentDoneForDay,
+    ParentReinstated,
     ParentReplaced,
     ParentReplaceRequested,
     ParentRequestRejected,
     ParentRestated,
+    ParentSuspended,
     ParentTriggered,
 )
 from domain.fields import (
     Action,
     CxlRejReason,
+    ExecInst,
     ExecRestatementReason,
     OrdStatus,
     OrdType,
@@ -165,6 +168,12 @@ class Working:
         if not instrument.hours.is_open(now_ns):
             yield from self._rest_overnight(parent, instrument, now_ns)
             return
+        halted = self.routing.is_halted(state, order.symbol)
+        if halted:
+            yield from self._rest_in_a_halt(parent, now_ns)
+            return
+        if parent.suspended and halted is False:
+            yield ParentReinstated(at_ns=now_ns, parent_id=parent_id, text="trading goes on")
         if parent.done_for_day:
             yield ParentRestated(at_ns=now_ns, parent_id=parent_id, text="", reason=ExecRestatementReason.GT_RENEWAL)
         for at_ns in (instrument.hours.next_close_ns(now_ns), parent.instructions.expire_ns):
@@ -273,6 +282,17 @@ class Working:
         if order.time_in_force not in GOOD_TILL and not instrument.hours.is_open(now_ns):
             return OrdStatus.CANCELED if order.time_in_force in IMMEDIATE else OrdStatus.DONE_FOR_DAY
         return None
+
+    def _rest_in_a_halt(self, parent: ParentOrder, now_ns: int) -> Iterator[AnyFact]:
+        """What rests at venues is theirs to keep or cancel, unless the client wants the order canceled."""
+        if parent.instructions.has(ExecInst.CANCEL_ON_TRADING_HALT):
+            children = self.open_children(parent)
+            yield from self.cancel_children(children, "halt", now_ns)
+            if not children:
+                reason = ExecRestatementReason.TRADING_HALT
+                yield self.done(parent, OrdStatus.CANCELED, "", "canceled: trading halt", now_ns, reason)
+        elif not parent.suspended:
+            yield ParentSuspended(at_ns=now_ns, parent_id=parent.parent_id, text="trading halt")
 
     def _rest_overnight(self, parent: ParentOrder, instrument: Instrument, now_ns: int) -> Iterator[AnyFact]:
         """The day is over and the order is not: nothing of it rests anywhere until the market opens again."""

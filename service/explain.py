@@ -16,22 +16,29 @@ from rich.text import Text
 from domain.facts import (
     AnyFact,
     CandidateRecord,
+    ChildFillBusted,
+    ChildFillCorrected,
     ChildFilled,
     ChildRejected,
     ChildRiskRejected,
     ChildSubmitted,
     DecisionMade,
+    ExecutionDisputed,
     ParentAccepted,
     ParentCancelRequested,
     ParentDone,
+    ParentDoneForDay,
+    ParentReinstated,
     ParentRejected,
     ParentReplaced,
     ParentReplaceRequested,
     ParentRequestRejected,
     ParentRestated,
+    ParentSuspended,
 )
 from domain.fields import OrdStatus, Side
 from domain.orders import ChildOrder, ParentOrder
+from domain.parent import Executions, apply_execution
 from domain.prices import avg_px_to_text, bps, px_to_text
 
 
@@ -49,6 +56,7 @@ class _Story:
     decisions: list[DecisionMade] = field(default_factory=list)
     children: dict[str, ChildOrder] = field(default_factory=dict)
     fills: list[ChildFilled] = field(default_factory=list)
+    executions: Executions = field(default_factory=dict)
     rejects: dict[str, str] = field(default_factory=dict)  # child_id -> text of the venue
     risk_rejects: list[ChildRiskRejected] = field(default_factory=list)
     answers_to: set[str] = field(default_factory=set)  # every ClOrdID(11) that means this order
@@ -98,26 +106,48 @@ def _tell(story: _Story, fact: AnyFact) -> None:
             story.decisions.append(fact)
         case ChildFilled():
             story.fills.append(fact)
+        case ChildFillBusted():
+            said = f"{fact.venue} took back {fact.last_qty} @ {px_to_text(fact.last_px)} ({fact.exec_ref_id})"
+        case ChildFillCorrected():
+            was, now = f"{fact.was_qty} @ {px_to_text(fact.was_px)}", f"{fact.last_qty} @ {px_to_text(fact.last_px)}"
+            said = f"{fact.venue} corrected {was} ({fact.exec_ref_id}) to {now}"
+        case ExecutionDisputed():
+            said = f"the client does not know {fact.exec_id}: DKReason(127)={fact.dk_reason} {fact.text}".rstrip()
+        case ParentDoneForDay():
+            said = "done for the day"
+        case ParentSuspended() | ParentReinstated():
+            said = fact.text
         case ChildRejected():
             story.rejects[fact.child_id] = fact.text
         case ChildRiskRejected():
             story.risk_rejects.append(fact)
         case ParentCancelRequested():
-            said = f"{fact.cl_ord_id} asks to cancel"
+            said = f"{fact.cl_ord_id or fact.by} asks to cancel{_why(fact.text)}"
         case ParentReplaceRequested():
-            said = f"{fact.cl_ord_id} asks to replace: {_qty_and_limit(fact.order_qty, fact.limit_px)}"
+            wanted = _qty_and_limit(fact.order_qty, fact.limit_px)
+            said = f"{fact.cl_ord_id or fact.by} asks to replace: {wanted}{_why(fact.text)}"
         case ParentReplaced():
             said = f"replaced, is now {fact.cl_ord_id}: {_qty_and_limit(fact.order_qty, fact.limit_px)}"
         case ParentRequestRejected():
             said = f"{fact.cl_ord_id} is refused: {fact.text}"
         case ParentRestated():
-            said = fact.text
+            said = fact.text or fact.reason.name.lower().replace("_", " ")
+            if fact.order_qty:
+                said += f", is now {_qty_and_limit(fact.order_qty, fact.limit_px)}"
         case ParentDone():
-            said = f"done: {fact.ord_status.name.lower()}" + (f" ({fact.text})" if fact.text else "")
+            said = f"done: {fact.ord_status.name.lower()}{_why(fact.text)}"
     if said:
-        story.answers_to.add(getattr(fact, "cl_ord_id", ""))
+        if cl_ord_id := getattr(fact, "cl_ord_id", ""):
+            story.answers_to.add(cl_ord_id)
         story.events.append((fact.at_ns, said))
-    story.parent.apply(fact)
+    if isinstance(fact, ChildFilled | ChildFillBusted | ChildFillCorrected):
+        apply_execution(story.parent, fact, story.executions)
+    else:
+        story.parent.apply(fact)
+
+
+def _why(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def _rendered(story: _Story) -> RenderableType:

@@ -20,6 +20,13 @@ from tests.interop.quickfix_peer import Fields, Peer, running
 
 NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED = "0", "1", "2", "4", "8"
 SYMBOL = "ALFA"
+FIX50_CLIENT = """
+[[clients]]
+name = "EMS3"
+begin_string = "FIXT.1.1"
+accounts = ["ACC1"]
+default_account = "ACC1"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +34,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceConfig]:
     """The example daemon and venues as processes, all venues up and every symbol priced."""
     directory = tmp_path_factory.mktemp("platform")
     paths = demo._write_configs(directory, directory / "models", 1, None)
+    paths["run"].write_text(paths["run"].read_text() + FIX50_CLIENT)
     config = load(paths["run"])
     with demo._process("simulate", paths["simulate"]) as venues, demo._process("run", paths["run"]) as process:
         demo._await_ready(config, [SYMBOL], {paths["simulate"]: venues, paths["run"]: process})
@@ -63,12 +71,16 @@ class Ems:
         self.peer.wait(f"OrdStatus(39) {statuses} of {cl_ord_id}", lambda _: bool(answers()))
         return answers()[0]
 
+    def canceled_by(self, cl_ord_id: str) -> list[Message]:
+        found = [message for message in self.peer.heard_of("8") if message.get(11) == cl_ord_id]
+        return [message for message in found if message.get(150) == CANCELED]
+
 
 def now() -> str:
     return write_timestamp(time.time_ns())
 
 
-@pytest.mark.parametrize(("client", "begin_string"), [("EMS1", "FIX.4.4"), ("EMS2", "FIX.4.2")])
+@pytest.mark.parametrize(("client", "begin_string"), [("EMS1", "FIX.4.4"), ("EMS2", "FIX.4.2"), ("EMS3", "FIX.5.0SP2")])
 def test_it_takes_every_message_of_an_orders_life(
     daemon: ServiceConfig, client: str, begin_string: str, tmp_path: Path
 ) -> None:
@@ -98,6 +110,28 @@ def test_it_takes_every_message_of_an_orders_life(
         ems.sends("H", [(11, "NOBODY"), (55, SYMBOL), (54, 1)], REJECTED)
         assert ems.sends("D", ems.order("HUGE", 5_000_000, far_below), REJECTED).get(58)
         assert ems.sends("D", [*ems.order("TYPE", 100), (847, "nonsense"), (9100, "nonsense")], REJECTED).get(58)
+        peer.send("D", ems.order("FILL", 100))
+        peer.wait("a duplicate's reject", lambda peer: any(m.get(103) == "6" for m in peer.heard_of("8")))
+        ems.sends("D", ems.order("CHAIN", 500, far_below), NEW)
+        peer.send("G", ems.order("CHAIN2", 600, far_below, "CHAIN"))
+        peer.send("G", ems.order("CHAIN3", 400, far_below, "CHAIN2"))
+        peer.send("F", ems.request("CHAIN4", "CHAIN3"))
+        assert ems.hears("CHAIN4", CANCELED).get(41) == "CHAIN3"
+        peer.send("Q", [(37, filled.get(37)), (17, filled.get(17)), (127, "D"), (55, SYMBOL), (54, 1)])
+
+        if begin_string != "FIX.4.2":
+            for number in range(3):
+                ems.sends("D", ems.order(f"MASS{number}", 500, far_below), NEW)
+            peer.send("AF", [(584, "S1"), (585, 7)])
+            peer.wait("mass status", lambda peer: any(m.get(912) == "Y" for m in peer.heard_of("8")))
+            assert {m.get(911) for m in peer.heard_of("8") if m.get(584) == "S1"} == {"3"}
+            peer.send("q", [(11, "ALL"), (530, 7), (60, now())])
+            peer.wait("mass cancel", lambda peer: bool(peer.heard_of("r")))
+            assert peer.heard_of("r")[0].get(533) == "3"
+            peer.wait("all canceled", lambda peer: len(ems.canceled_by("ALL")) == 3)
+            peer.send("AF", [(584, "S2"), (585, 1), (55, SYMBOL)])
+            peer.wait("empty mass status", lambda peer: any(m.get(584) == "S2" for m in peer.heard_of("8")))
+
         peer.send("R", [(131, "Q1"), (146, 0)])
         peer.wait("business reject", lambda peer: bool(peer.heard_of("j")))
 

@@ -276,7 +276,7 @@ class Scenario(World):
         if message.msg_type == "D":
             self.children[child_name] = Child(fields["11"], fields)
             self.cum[child_name] = (0, 0.0)
-        else:
+        elif child_name != "-":  # "-": of no order
             child = self.children[child_name]
             named = fields["11"] if message.msg_type == "H" else fields.get("41")
             assert named == child.cl_ord_id, f"it was {_shown(message)}, {child_name} is {child.cl_ord_id}"

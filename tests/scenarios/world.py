@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from domain.facts import AnyFact, decode_batch, encode_batch
 from fix.message import Message
-from fix.session import Outgoing, Received, Refusing, Session, SessionConfig
+from fix.session import Outgoing, Received, Refusing, Rejected, Session, SessionConfig
 from fix.store import MemoryStore
 from fix.validation import FULL, LENIENT
 from fix.values import NS_PER_S
@@ -200,7 +200,7 @@ class World:
     def _collect(self, peer: Peer) -> None:
         while (event := peer.session.next_event(self.now_ns)) is not None:
             assert not isinstance(event, Refusing), f"not valid FIX: {event}"
-            if isinstance(event, Received) and not peer.port.endswith("MD"):
+            if isinstance(event, Received | Rejected) and not peer.port.endswith("MD"):
                 peer.heard.append(Heard(event.message, self.now_ns))
         self.deliver(peer)
 
