@@ -443,6 +443,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.filled: Counter[str] = Counter()  # by parent, as the venues see it
         self.executions: list[tuple[str, int, str]] = []
         self.overfilled: set[str] = set()
+        self.cum_qty: dict[str, int] = {}
+        self.took_back = False
 
     def child(self, pick: int) -> str | None:
         children = list(self.desk.state.children)
@@ -536,6 +538,7 @@ class EngineMachine(RuleBasedStateMachine):
             return  # busted before
         self.execs += 1
         self.filled[order.parent_id] += qty - execution.qty
+        self.took_back = True
         self.overfilled.add(order.parent_id)  # its children may rest already for what is taken back
         common = {"at_ns": 1, "child_id": child_id, "venue": order.venue, "exec_id": f"E{self.execs}"}
         if qty:
@@ -595,6 +598,13 @@ class EngineMachine(RuleBasedStateMachine):
         for parent_id, parent in state.parents.items():
             if parent_id not in self.overfilled:
                 assert parent.cum_qty + state.open_qty(parent_id) <= parent.order_qty
+
+    @invariant()
+    def what_is_filled_never_falls_but_by_bust_or_correction(self) -> None:
+        for parent_id, parent in self.desk.state.parents.items():
+            assert self.took_back or parent.cum_qty >= self.cum_qty.get(parent_id, 0)
+            self.cum_qty[parent_id] = parent.cum_qty
+        self.took_back = False
 
     @invariant()
     def every_fill_is_counted_once(self) -> None:

@@ -48,6 +48,11 @@ def test_commands(text: bytes, asked: object) -> None:
         (line(command="kill", scope="firm"), "by is empty"),
         (line(command="kill", scope=1, by="ops"), r"\$.scope"),
         (line(command="status", verbose=True), "verbose"),
+        (line(command="cancel", by="ops"), "cancel names order_id and by"),
+        (line(command="amend", order_id="P1", by="ops"), "amend names order_qty or price"),
+        (line(command="amend", order_id="P1", by="ops", price="cheap"), "price 'cheap' is not a decimal number"),
+        (line(command="amend", order_id="P1", by="ops", order_qty=-1), "order_qty"),
+        (line(command="notify", by="ops"), "notify names text and by"),
     ],
 )
 def test_mistakes_name_the_value(text: bytes, says: str) -> None:
