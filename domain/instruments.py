@@ -66,3 +66,4 @@ class VenueTerms(msgspec.Struct, frozen=True):
     auctions: tuple[TimeInForce, ...] = ()  # that it holds: AT_THE_OPENING, AT_THE_CLOSE
     has_icebergs: bool = False  # takes MaxFloor(111) and refreshes what it shows
     can_replace: bool = False  # takes OrderCancelReplaceRequest(G)
+    rfq: bool = False  # a dealer that answers QuoteRequest(R)

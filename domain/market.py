@@ -59,6 +59,7 @@ class DealerQuoted(msgspec.Struct, frozen=True, gc=False):
     ask_px: int
     ask_qty: int
     valid_until_ns: int
+    quote_req_id: str = ""  # of the request that it answers, and for which alone it is; "": streamed
 
 
 MarketUpdate = BookSnapshot | LevelChange | TradePrinted | DealerQuoted
@@ -121,6 +122,7 @@ class SymbolView:
         self.symbol = symbol
         self.books: dict[str, VenueBook] = {}
         self.quotes: dict[str, DealerQuoted] = {}
+        self.requested: dict[str, DealerQuoted] = {}  # by quote_req_id; a quantity of 0 on both sides is a withdrawal
         self.bid_px = 0  # best bid and offer over the lit venues; 0 where that side is empty
         self.ask_px = 0
         self.bid_qty = 0
@@ -172,6 +174,9 @@ class SymbolView:
                 if aggressor is not None:
                     self._flow_qty = self.signed_flow_qty(now_ns) + aggressor.sign * qty
                     self._flow_ns = now_ns
+            case DealerQuoted(quote_req_id=quote_req_id) if quote_req_id:
+                self.requested = {key: old for key, old in self.requested.items() if old.valid_until_ns > now_ns}
+                self.requested[quote_req_id] = update
             case DealerQuoted(venue=venue):
                 self.quotes[venue] = update
             case BookSnapshot(venue=venue, bids=bids, asks=asks):

@@ -11,7 +11,7 @@ import msgspec
 
 from domain.fields import Action, Side, VenueKind
 from domain.instruments import Instrument, VenueTerms
-from domain.market import SymbolView, VenueBook
+from domain.market import DealerQuoted, SymbolView, VenueBook
 from router.policy import ExecutionPolicy
 from router.strategies import Slice
 from router.terms import Terms
@@ -20,6 +20,7 @@ from router.terms import Terms
 POST, IMPROVE, TAKE, MID_PEG, TAKE_QUOTE, AUCTION = Action
 LIT, DARK, DEALER = VenueKind
 _IMMEDIATE = (TAKE, TAKE_QUOTE)
+NO_QUOTES: Mapping[str, DealerQuoted] = {}
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -44,14 +45,17 @@ def candidates(
     policy: ExecutionPolicy,
     now_ns: int,
     terms: Terms | None = None,
+    requested: Mapping[str, DealerQuoted] = NO_QUOTES,
 ) -> list[Candidate]:
     """Candidates at `venues` (those that are up) for a slice of an order with `limit_px` (0: none), in venue order.
 
-    `terms`: what the client's instructions narrow it to; their limit stands in for the order's.
+    `terms`: what the client's instructions narrow it to; their limit stands in for the order's. `requested`: quotes
+    that dealers made for this order alone, by venue; one of them stands in for what the dealer streams.
     """
     if not view.mid2_px:
         return []
     scan = _Scan(side, limit_px if terms is None else terms.limit_px, wanted, view, instrument, policy, terms)
+    scan.requested = requested
     if TAKE in policy.actions:
         scan.find_take_limit(venues, now_ns)
     for name, venue in venues.items():
@@ -82,6 +86,7 @@ class _Scan:
         "limit_px",
         "near_px",
         "policy",
+        "requested",
         "rest_ns",
         "side",
         "sign",
@@ -103,6 +108,7 @@ class _Scan:
         terms: Terms | None,
     ) -> None:
         self.found: list[Candidate] = []
+        self.requested = NO_QUOTES
         self.side, self.sign = side, side.sign
         self.is_buy = self.sign > 0
         self.limit_px = limit_px
@@ -186,7 +192,7 @@ class _Scan:
 
     def _offer(self, venue: str, now_ns: int) -> tuple[int, int, str] | None:
         """Price, quantity and id of a dealer's quote on the other side, where it lives long enough to be taken."""
-        quote = self.view.quotes.get(venue)
+        quote = self.requested.get(venue) or self.view.quotes.get(venue)
         if quote is None or TAKE_QUOTE not in self.actions:
             return None
         px, qty = (quote.ask_px, quote.ask_qty) if self.is_buy else (quote.bid_px, quote.bid_qty)

@@ -39,6 +39,7 @@ from domain.facts import (
     OrdersResumed,
     ParentEnding,
     ParentRestated,
+    QuoteRefused,
     ShutdownBegan,
     ShutdownEnded,
     TradingStatusChanged,
@@ -209,6 +210,21 @@ class Engine(Requests):
     def venue_down(self, venue: str, text: str, now_ns: int) -> Iterator[AnyFact]:
         yield VenueDown(at_ns=now_ns, venue=venue, text=text)
         yield from self._doubt(venue, now_ns)
+
+    def quoted(self, quote_req_id: str, now_ns: int) -> Iterator[AnyFact]:
+        """The answer to a request for a quote is in the market view: who waited for it goes on."""
+        yield from self._go_on(self.state.parent_by_quote_req.get(quote_req_id, ""), now_ns)
+
+    def quote_refused(self, refused: QuoteRefused, now_ns: int) -> Iterator[AnyFact]:
+        parent_id = self.state.parent_by_quote_req.get(refused.quote_req_id, "")
+        if parent_id:  # else it comes too late, or nobody asked
+            yield refused
+            yield from self._go_on(parent_id, now_ns)
+
+    def _go_on(self, parent_id: str, now_ns: int) -> Iterator[AnyFact]:
+        parent = self.state.open_parents.get(parent_id)
+        if parent is not None:
+            yield from self.working.settle(parent, now_ns)
 
     def trading_status(self, changed: TradingStatusChanged, now_ns: int) -> Iterator[AnyFact]:
         """What a venue says of a symbol, "" for all; nothing is sent to it until it trades again.

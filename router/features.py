@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from domain.fields import Side
 from domain.instruments import Instrument, VenueTerms
-from domain.market import SymbolView
-from router.candidates import IMPROVE, MID_PEG, POST, TAKE, TAKE_QUOTE, Candidate
+from domain.market import DealerQuoted, SymbolView
+from router.candidates import IMPROVE, MID_PEG, NO_QUOTES, POST, TAKE, TAKE_QUOTE, Candidate
 from router.statistics import VenueStatistics
 from router.strategies import Slice
 
@@ -74,8 +74,12 @@ def features(
     statistics: VenueStatistics,
     venue_index: Mapping[str, int],
     now_ns: int,
+    requested: Mapping[str, DealerQuoted] = NO_QUOTES,
 ) -> NDArray[np.float32]:
-    """float32 [candidates, FEATURES]. The view must have a bid and an offer (there are no candidates without)."""
+    """float32 [candidates, FEATURES]. The view must have a bid and an offer (there are no candidates without).
+
+    `requested`: the quotes that dealers made for this order alone, as for the candidates.
+    """
     sign, lot_qty, tick_px = side.sign, instrument.lot_qty, instrument.tick_px
     is_buy = sign > 0
     near_px, far_px = (view.bid_px, view.ask_px) if is_buy else (view.ask_px, view.bid_px)
@@ -119,7 +123,7 @@ def features(
             at_best, against_qty, fill_prior = venue_far_px == far_px, candidate.max_qty, DISPLAYED_FILL_PRIOR
         elif action is TAKE_QUOTE:
             at_best, against_qty, fill_prior = sign * px <= sign * far_px, candidate.max_qty, terms.fill_prior
-            left_s = (view.quotes[venue].valid_until_ns - now_ns) / 1e9
+            left_s = ((requested.get(venue) or view.quotes[venue]).valid_until_ns - now_ns) / 1e9
         elif action is MID_PEG:
             at_best, aggression_ticks, fill_prior = True, 0.0, terms.fill_prior
         else:

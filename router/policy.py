@@ -34,6 +34,10 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # At urgency 0 in the dark, where an order follows the midpoint and shows nothing: waiting there costs less.
     max_dark_rest_ms: Quantity = 15_000
     quote_margin_ms: Milliseconds = 5  # a dealer's quote that expires sooner can't be reached in time
+    # Dealers are asked for a quote (QuoteRequest) for a part of a slice of at least so many shares; 0: never.
+    rfq_min_qty: Annotated[int, msgspec.Meta(ge=0)] = 0
+    rfq_timeout_ms: Milliseconds = 250  # how long the slice waits for their answers
+    rfq_pause_ms: Milliseconds = 5_000  # between two requests for the same order
     # After a restart nothing new is sent before every venue has said what became of our open orders there, or for so
     # long; what no venue has said by then is held and alarmed.
     reconcile_timeout_ms: Milliseconds = 10_000

@@ -23,6 +23,7 @@ from router.display import limited
 from router.features import FEATURES, features, schema_hash
 from router.model import Features, FillModel
 from router.policy import ExecutionPolicy
+from router.quoting import offers
 from router.scoring import score
 from router.state import State
 from router.strategies import Slice
@@ -69,11 +70,13 @@ class Routing:
         instrument = self.instruments[order.symbol]
         reachable = self._reachable(state, parent)
         policy, limit_px = self._policy(parent), parent.limit_px
-        found = candidates(order.side, limit_px, slice_, view, reachable, instrument, policy, now_ns, terms)
+        quoted = offers(parent.parent_id, view, state)
+        found = candidates(order.side, limit_px, slice_, view, reachable, instrument, policy, now_ns, terms, quoted)
         if not found:
             return found, _NOTHING
+        index = self._venue_index
         return found, features(
-            found, order.side, slice_, view, instrument, self.venues, state.statistics, self._venue_index, now_ns
+            found, order.side, slice_, view, instrument, self.venues, state.statistics, index, now_ns, quoted
         )
 
     def decide(

@@ -50,6 +50,8 @@ from domain.facts import (
     ParentSuspended,
     ParentTriggered,
     PasswordReplaced,
+    QuoteRefused,
+    QuoteRequested,
     ReturnPathKept,
     SessionAdvanced,
     SessionReset,
@@ -108,6 +110,10 @@ class State:
         self.clients_up: dict[str, int] = {}  # client -> since when
         self.clients_away: dict[str, int] = {}  # the same; who never logged on is in neither
         self.paused = ""  # why no new orders are taken or sent, "" while they are
+        self.quote_requests: dict[str, dict[str, QuoteRequested]] = {}  # parent_id -> quote_req_id -> not yet used
+        self.quotes_asked_ns: dict[str, int] = {}  # parent_id -> when dealers were asked last
+        self.parent_by_quote_req: dict[str, str] = {}  # quote_req_id -> parent_id, while it is in quote_requests
+        self.quote_request_count = 0
         self.trading: dict[tuple[str, str], TradingStatus] = {}  # (venue, symbol), as it said; nothing said: open
         self.exposure = Exposure()
         self.locates = Locates()
@@ -161,6 +167,8 @@ class State:
             ChildRejected: self._child_ended,
             VenueUp: self._venue_up,
             VenueDown: self._venue_down,
+            QuoteRequested: self._quote_requested,
+            QuoteRefused: self._quote_refused,
             TradingStatusChanged: self._trading_status_changed,
             KillSwitchSet: self._kill_switch_set,
             KillSwitchReleased: self._kill_switch_released,
@@ -257,11 +265,14 @@ class State:
         self.decisions_of.pop(fact.parent_id, None)
         self.idle_decisions.pop(fact.parent_id, None)
         self.auctioned.pop(fact.parent_id, None)
+        self._forget_quotes(fact.parent_id)
+        self.quotes_asked_ns.pop(fact.parent_id, None)
 
     def _decision_made(self, fact: DecisionMade) -> None:
         self.decision_count += 1
         self.decisions_of[fact.parent_id] = self.decisions_of.get(fact.parent_id, 0) + 1
         self.idle_decisions[fact.parent_id] = self.idle_decisions.get(fact.parent_id, 0) + 1
+        self._forget_quotes(fact.parent_id)
 
     def _child_submitted(self, fact: ChildSubmitted) -> None:
         self.child_count += 1
@@ -359,6 +370,21 @@ class State:
 
     def _venue_down(self, fact: VenueDown) -> None:
         self.venues_up.discard(fact.venue)
+
+    def _quote_requested(self, fact: QuoteRequested) -> None:
+        self.quote_request_count += 1
+        self.quote_requests.setdefault(fact.parent_id, {})[fact.quote_req_id] = fact
+        self.parent_by_quote_req[fact.quote_req_id] = fact.parent_id
+        self.quotes_asked_ns[fact.parent_id] = fact.at_ns
+
+    def _quote_refused(self, fact: QuoteRefused) -> None:
+        parent_id = self.parent_by_quote_req.pop(fact.quote_req_id, "")
+        self.quote_requests.get(parent_id, {}).pop(fact.quote_req_id, None)
+
+    def _forget_quotes(self, parent_id: str) -> None:
+        """What was asked for was used, or is of no use any more."""
+        for quote_req_id in self.quote_requests.pop(parent_id, {}):
+            self.parent_by_quote_req.pop(quote_req_id, None)
 
     def _trading_status_changed(self, fact: TradingStatusChanged) -> None:
         self.trading[fact.venue, fact.symbol] = fact.status

@@ -37,7 +37,7 @@ from domain.instruments import Instrument
 from domain.market import MarketUpdate, MarketView
 from domain.orders import ChildOrder, ParentOrder
 from domain.parent import Request
-from router import auctions, strategies
+from router import auctions, quoting, strategies
 from router.auctions import auction
 from router.fitting import fits, surplus
 from router.routing import Routing
@@ -199,6 +199,11 @@ class Working:
         slice_ = strategies.next_slice(parent, state.open_qty(parent_id), now_ns, instrument.lot_qty)
         wake_ns = strategies.next_wake_ns(parent, now_ns)
         if slice_ is not None:
+            venues, policy = self.routing.venues, self.routing.policy
+            yield from quoting.ask(parent, slice_, view, state, venues, policy, instrument.lot_qty, now_ns)
+            if until_ns := quoting.waits_until_ns(parent_id, view, state):
+                self.wake(until_ns, parent_id)
+                return
             for fact in self.routing.decide(state, parent, slice_, view, now_ns, terms):
                 yield fact
                 child = state.children.get(getattr(fact, "child_id", ""))

@@ -45,6 +45,7 @@ from domain.facts import (
     ParentRejected,
     ParentRequestRejected,
     PasswordReplaced,
+    QuoteRequested,
     ReturnPathKept,
     SessionAdvanced,
     SessionReset,
@@ -53,7 +54,7 @@ from domain.facts import (
     TimerFired,
 )
 from domain.fields import OrdRejReason
-from domain.market import MarketView
+from domain.market import DealerQuoted, MarketView
 from domain.orders import ParentOrder
 from fix.endpoint import Link, Output
 from fix.message import Message, masked, parse
@@ -69,7 +70,7 @@ from service.config import ServiceConfig, decisive
 from service.links import Links, Peer, PeerKind
 from service.sessions import SessionCommand, administer
 from service.snapshot import NodeImage
-from venues import feed, trading
+from venues import dealer, feed, trading
 from venues import inbound as venue_inbound
 from venues import outbound as venue_outbound
 
@@ -79,8 +80,9 @@ ASK_NS, ASK_MAX_NS = 1_000_000_000, 60_000_000_000  # between two questions abou
 CL_ORD_ID, ON_BEHALF_OF_COMP_ID = 11, 115
 REF_SEQ_NUM, TEXT, REF_MSG_TYPE = 45, 58, 372
 REJECTS = ("3", "j")
-NOT_OF_AN_ORDER = ("e", "g", "q", "Q")  # what a venue may turn down without a word about an order of ours
+NOT_OF_AN_ORDER = ("e", "g", "q", "Q", "R")  # what a venue may turn down without a word about an order of ours
 MARKET_DATA_REQUEST_REJECT = "Y"
+QUOTING = ("S", "Z", "AG", "b")
 TRADING_SESSION_STATUS, SECURITY_STATUS, MASS_CANCEL_REPORT = "h", "f", "r"
 
 
@@ -348,6 +350,9 @@ class Node:
             affected = f"{message.get(533) or 'some'} orders" if message.get(531) != "0" else "refused"
             self.links.notice("mass_cancel", f"{peer.name}: {affected} {message.get(TEXT) or ''}".rstrip())
             return
+        if message.msg_type in QUOTING:
+            self._handle_quote(peer, message, now_ns)
+            return
         is_reject, ref_msg_type = message.msg_type in REJECTS, message.get(REF_MSG_TYPE)
         if is_reject and ref_msg_type in NOT_OF_AN_ORDER:
             self.links.notice("refused", f"{peer.name}: {ref_msg_type}: {message.get(TEXT) or ''}".rstrip())
@@ -366,6 +371,17 @@ class Node:
             answer = venue_outbound.dont_know(report, unknown.text)
             if answer is not None:
                 self._send(peer, answer, now_ns)
+
+    def _handle_quote(self, peer: Peer, message: Message, now_ns: int) -> None:
+        """A dealer's answer to a request of ours, or a quote that he streams beside his orders."""
+        refused = trading.quote_refusal(message, peer.name, now_ns)
+        if refused is not None:
+            self._commit(self.engine.quote_refused(refused, now_ns), now_ns)
+            return
+        for update in feed.to_updates(message, peer.name, now_ns):
+            self.market.apply(update, now_ns)
+            if isinstance(update, DealerQuoted) and update.quote_req_id:
+                self._commit(self.engine.quoted(update.quote_req_id, now_ns), now_ns)
 
     def _handle_status(self, peer: Peer, message: Message, now_ns: int) -> None:
         changed = trading.status_change(message, peer.name, self._venue_configs[peer.name].status_codes, now_ns)
@@ -471,14 +487,17 @@ class Node:
             self._facts.append(fact)
             if isinstance(fact, ChildUncertain):
                 self._ask_soon(self.state.children[fact.child_id].submitted.venue, now_ns)
+            elif isinstance(fact, QuoteRequested):
+                self._send(self.links.venues[fact.venue], dealer.quote_request(fact), now_ns)
             elif isinstance(fact, KillSwitchSet):
                 self._cancel_everywhere(fact, now_ns)
             elif isinstance(fact, ChildSubmitted | ChildCancelRequested | ChildReplaceRequested):
                 child = self.state.children[fact.child_id]
                 venue = child.submitted.venue
                 peer = self.links.venues[venue]
-                version = self._venue_configs[venue].begin_string
-                for message in venue_outbound.messages(fact, child, self._venue_kinds[venue], version):
+                settings, kind = self._venue_configs[venue], self._venue_kinds[venue]
+                responds = settings.takes_quotes_by == "response"
+                for message in venue_outbound.messages(fact, child, kind, settings.begin_string, responds=responds):
                     sent = self._send(peer, message, now_ns)
                     self._sent_to_venues[venue, str(sent.msg_seq_num)] = sent.raw
                     if len(self._sent_to_venues) > SENT_REMEMBERED:

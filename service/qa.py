@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from domain.commands import ReleaseKillSwitch, SetKillSwitch
-from domain.facts import AnyFact, ChildSubmitted, ExecutionUnknown, decode_batch, encode_batch
+from domain.facts import AnyFact, ChildFilled, ChildSubmitted, ExecutionUnknown, decode_batch, encode_batch
 from domain.fields import ExecType
 from router.features import FEATURES, schema_hash
 from router.model import PriorModel
@@ -161,6 +161,8 @@ class Trial(Simulation):
             if names.count(name) < least:
                 yield f"{name} came {names.count(name)} times, expected at least {least}"
         yield from (f"{name} came, and must not" for name in expect.no_facts if name in names)
+        filled = {fact.venue for fact in facts if isinstance(fact, ChildFilled)}
+        yield from (f"nothing was filled at {venue}" for venue in expect.filled_at if venue not in filled)
         yield from self._loud(facts)
         if len(self.exchange.floor.disputed) != expect.disputed:
             yield f"{len(self.exchange.floor.disputed)} fills were disputed, expected {expect.disputed}"

@@ -10,16 +10,27 @@ from math import exp, log
 
 import msgspec
 
-from domain.fields import LastLiquidityInd
+from domain.fields import LastLiquidityInd, Side
 from domain.market import DealerQuoted, MarketUpdate, TradePrinted
 from simulators.flow import NEVER, Scene
 from simulators.market_config import DealerConfig
-from simulators.orders import Accepted, CancelRejected, Order, Publisher, Rejected, ReplaceRejected
+from simulators.orders import (
+    Accepted,
+    CancelRejected,
+    Order,
+    Publisher,
+    QuoteDeclined,
+    QuoteMade,
+    QuoteWithdrawn,
+    Rejected,
+    ReplaceRejected,
+)
 from simulators.takers import pareto_lots
 
 _LN2 = 0.693147
 _CLIENT_MEAN_LOTS = 4.0
 _CLIENT_SIZE_TAIL = 1.6
+_UNKNOWN_SYMBOL, _CLOSED, _EXCEEDS_LIMIT = "1", "2", "3"  # QuoteRequestRejectReason(658)
 
 
 class StandingQuote:
@@ -40,6 +51,7 @@ class DealerDesk:
     def __init__(self, scene: Scene, config: DealerConfig, publisher: Publisher) -> None:
         symbol, random, start_ns = scene.symbol, scene.random, scene.start_ns
         self.quotes: deque[StandingQuote] = deque()  # those not yet expired, the last one standing last
+        self.requested: dict[str, StandingQuote] = {}  # quotes on request that stand, by QuoteID(117)
         self.inventory_qty = 0.0
         self._config = config
         self._symbol = symbol
@@ -79,9 +91,68 @@ class DealerDesk:
         publisher = self._publisher
         publisher.publish(at_ns, TradePrinted(publisher.venue, self._symbol.symbol, px, qty))
 
+    def standing(self, quote_id: str) -> StandingQuote | None:
+        """A quote that was streamed or made on request, unless it has been forgotten."""
+        if quote_id in self.requested:
+            return self.requested[quote_id]
+        return next((quote for quote in self.quotes if quote.quoted.quote_id == quote_id), None)
+
+    def answer(self, quote_req_id: str, side: Side | None, qty: int, at_ns: int) -> None:
+        """Publishes QuoteMade for the asked quantity, on both sides if none is named, or QuoteDeclined."""
+        config, publisher, symbol = self._config, self._publisher, self._symbol.symbol
+        most_qty = config.rfq_max_lots * self._symbol.lot_qty
+        if not self.has_market:
+            publisher.publish(at_ns, QuoteDeclined(quote_req_id, symbol, _CLOSED, "no market to quote in"))
+        elif not 0 < qty <= most_qty:
+            text = f"{qty} shares asked, at most {most_qty} quoted"
+            publisher.publish(at_ns, QuoteDeclined(quote_req_id, symbol, _EXCEEDS_LIMIT, text))
+        else:
+            self._hedge(at_ns)
+            bid_px, ask_px, _ = self._prices(1.0 + config.rfq_size_spread * qty / most_qty)
+            bid_qty, ask_qty = (0 if side is Side.BUY else qty), (qty if side in (None, Side.BUY) else 0)
+            quote_id, until_ns = publisher.next_id(), at_ns + config.rfq_validity_ns
+            quoted = DealerQuoted(
+                publisher.venue,
+                symbol,
+                quote_id,
+                bid_px if bid_qty else 0,
+                bid_qty,
+                ask_px if ask_qty else 0,
+                ask_qty,
+                until_ns,
+                quote_req_id,
+            )
+            self.requested[quote_id] = StandingQuote(quoted, self._reference.mid2_px)
+            publisher.publish(at_ns, QuoteMade(quoted))
+
+    def _look_after_requested(self, at_ns: int) -> None:
+        """Quotes on request that have expired are forgotten, those that the market ran away from are taken back."""
+        for quote_id, quote in list(self.requested.items()):
+            quoted = quote.quoted
+            sides = [buys for buys, left_qty in ((True, quote.ask_left), (False, quote.bid_left)) if left_qty]
+            against_bps = max((self.adverse_bps(quote, buys) for buys in sides), default=0.0)
+            if quoted.valid_until_ns < at_ns:
+                del self.requested[quote_id]
+            elif not self.has_market or against_bps > self._config.rfq_withdraw_bps:
+                del self.requested[quote_id]
+                withdrawn = QuoteWithdrawn(quoted.quote_req_id, quoted.symbol, quote_id)
+                self._publisher.publish(at_ns, withdrawn)
+
+    def _prices(self, widening: float) -> tuple[int, int, float]:
+        """Bid and offer around the midpoint, leaning against the inventory, and how full that is, -1 to 1."""
+        config, symbol = self._config, self._symbol
+        tick, mid_px = symbol.tick_px, self._reference.mid2_px / 2
+        half_px = (config.half_spread_ticks * tick + config.half_spread_bps * mid_px / 1e4) * widening
+        fullness = max(-1.0, min(1.0, self.inventory_qty / (config.inventory_lots * symbol.lot_qty)))
+        skewed_px = mid_px - round(2.0 * fullness * config.skew_ticks) / 2.0 * tick
+        bid_px = round((skewed_px - half_px) / tick) * tick
+        return bid_px, max(round((skewed_px + half_px) / tick) * tick, bid_px + tick), fullness
+
     def _quote(self, at_ns: int) -> None:
         config, symbol, publisher = self._config, self._symbol, self._publisher
         self._hedge(at_ns)
+        if self.requested:
+            self._look_after_requested(at_ns)
         while self.quotes and self.quotes[0].quoted.valid_until_ns < at_ns:
             self.quotes.popleft()
         mid2_px = self._reference.mid2_px
@@ -91,12 +162,7 @@ class DealerDesk:
                 withdrawn = DealerQuoted(publisher.venue, symbol.symbol, publisher.next_id(), 0, 0, 0, 0, at_ns)
                 publisher.publish(at_ns, withdrawn)
             return
-        tick, mid_px = symbol.tick_px, mid2_px / 2
-        half_px = config.half_spread_ticks * tick + config.half_spread_bps * mid_px / 1e4
-        fullness = max(-1.0, min(1.0, self.inventory_qty / (config.inventory_lots * symbol.lot_qty)))
-        skewed_px = mid_px - round(2.0 * fullness * config.skew_ticks) / 2.0 * tick
-        bid_px = round((skewed_px - half_px) / tick) * tick
-        ask_px = max(round((skewed_px + half_px) / tick) * tick, bid_px + tick)
+        bid_px, ask_px, fullness = self._prices(1.0)
         quoted = DealerQuoted(
             publisher.venue,
             symbol.symbol,
@@ -188,8 +254,7 @@ class DealerVenue:
     def submit(self, order: Order, at_ns: int) -> None:
         """Publishes Rejected, or Accepted; the fill or the decline follows after the hold time."""
         desk = self.desks.get(order.symbol)
-        quotes = desk.quotes if desk is not None else ()
-        quote = next((quote for quote in quotes if quote.quoted.quote_id == order.quote_id), None)
+        quote = desk.standing(order.quote_id) if desk is not None else None
         if text := self._refusal(order, quote, at_ns):
             self._publisher.publish(at_ns, Rejected(order, text))
             return
@@ -206,6 +271,15 @@ class DealerVenue:
         held = any(held.order.order_id == order_id for held in self.last_look.held)
         text = f"order {order_id} is in last look" if held else f"no open order {order_id}"
         self._publisher.publish(at_ns, CancelRejected(order_id, text))
+
+    def request_quote(self, quote_req_id: str, symbol: str, side: Side | None, qty: int, at_ns: int) -> None:
+        """Publishes QuoteMade or QuoteDeclined."""
+        desk = self.desks.get(symbol)
+        if desk is None:
+            text = f"symbol {symbol!r} is not traded here"
+            self._publisher.publish(at_ns, QuoteDeclined(quote_req_id, symbol, _UNKNOWN_SYMBOL, text))
+        else:
+            desk.answer(quote_req_id, side, qty, at_ns)
 
     def replace(self, order_id: str, order_qty: int, px: int, at_ns: int) -> None:
         """Publishes ReplaceRejected: an order on a quote is taken or declined as it is."""
@@ -228,7 +302,7 @@ class DealerVenue:
         if order.order_qty <= 0:
             return f"quantity {order.order_qty} is not positive"
         if not order.quote_id:
-            return "an order needs the id of a streamed quote"
+            return "an order needs the id of a quote"
         if quote is None:
             return f"quote {order.quote_id} is unknown or no longer stands"
         quoted = quote.quoted
@@ -238,6 +312,8 @@ class DealerVenue:
         if order.order_qty > left_qty:
             return f"quantity {order.order_qty} exceeds the quote's {left_qty}"
         px = quoted.ask_px if order.is_buy else quoted.bid_px
+        if not px:
+            return f"quote {order.quote_id} has no such side"
         if order.px and (order.px < px if order.is_buy else order.px > px):
             return f"price {order.px} is worse than the quote's {px}"
         return ""

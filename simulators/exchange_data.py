@@ -43,7 +43,7 @@ class Subscription:
     def snapshot(self, update: MarketUpdate) -> DataMessage | None:
         """What a new subscriber is told first; None where there is nothing to tell."""
         if isinstance(update, DealerQuoted):
-            return _quote(update)
+            return quote(update)
         assert isinstance(update, BookSnapshot)
         entries = [MdEntry(md_entry_type=_BID, md_entry_px=px, md_entry_size=qty) for px, qty in update.bids]
         entries += [MdEntry(md_entry_type=_OFFER, md_entry_px=px, md_entry_size=qty) for px, qty in update.asks]
@@ -60,7 +60,7 @@ class Subscription:
             if update.symbol not in self.symbols:
                 continue
             if isinstance(update, DealerQuoted):
-                messages.append(_quote(update))
+                messages.append(quote(update))
             elif isinstance(update, LevelChange):
                 entries.append(self._level(update))
             elif isinstance(update, TradePrinted):
@@ -129,7 +129,8 @@ def _trade(update: TradePrinted) -> MdEntry:
     )
 
 
-def _quote(update: DealerQuoted) -> Quote:
+def quote(update: DealerQuoted) -> Quote:
+    """What a client is told of a quote, streamed or made on request."""
     return Quote(
         quote_id=update.quote_id,
         symbol=update.symbol,
@@ -138,4 +139,5 @@ def _quote(update: DealerQuoted) -> Quote:
         bid_size=update.bid_qty,
         offer_size=update.ask_qty,
         valid_until_time_ns=update.valid_until_ns,
+        quote_req_id=update.quote_req_id,
     )

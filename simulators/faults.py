@@ -12,6 +12,7 @@ from random import Random
 from typing import Protocol
 
 from domain.fields import CxlRejReason, CxlRejResponseTo, OrdStatus, TradingStatus
+from fix.market_messages import QuoteRequest
 from fix.messages import (
     NewOrderSingle,
     OrderCancelReject,
@@ -29,6 +30,7 @@ _EVENTS: dict[type, Event] = {
     NewOrderSingle: Event.ORDER,
     OrderCancelRequest: Event.CANCEL,
     OrderCancelReplaceRequest: Event.REPLACE,
+    QuoteRequest: Event.QUOTE_REQUEST,
     Accepted: Event.ACK,
     Traded: Event.FILL,
 }

@@ -8,9 +8,16 @@ correct executions, reduce and cancel orders unasked, fill an order that has end
 from collections.abc import Callable
 from typing import Protocol
 
-from domain.fields import LastLiquidityInd, OrdRejReason, TradingStatus, VenueKind
+from domain.fields import LastLiquidityInd, OrdRejReason, OrdType, Side, TimeInForce, TradingStatus, VenueKind
 from domain.market import MarketUpdate
 from fix.market_messages import (
+    Quote,
+    QuoteCancel,
+    QuoteCancelEntry,
+    QuoteRequest,
+    QuoteRequestEntry,
+    QuoteRequestReject,
+    QuoteResponse,
     SecurityStatus,
     SecurityStatusRequest,
     TradingSessionStatus,
@@ -26,7 +33,7 @@ from fix.messages import (
     Typed,
 )
 from simulators.book import Reference
-from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE
+from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE, quote
 from simulators.exchange_orders import Execution, OrderDesk
 from simulators.ledger import LedgerEntry
 from simulators.market_config import MarketConfig
@@ -37,6 +44,9 @@ from simulators.orders import (
     CancelRejected,
     Order,
     OrderEvent,
+    QuoteDeclined,
+    QuoteMade,
+    QuoteWithdrawn,
     Reduced,
     Rejected,
     Replaced,
@@ -46,7 +56,7 @@ from simulators.orders import (
     Traded,
 )
 
-TAKEN = "only D, F, G, H, Q, e, g and q are taken here"
+TAKEN = "only D, F, G, H, Q, e, g and q are taken here, and R and AJ by dealers"
 _ORDER_EVENTS = (Accepted, Traded, Canceled, Rejected, CancelRejected, Replaced, ReplaceRejected, Reduced)
 _ALL_DAY = "DAY"  # TradingSessionID(336)
 # SecurityTradingStatus(326), and TradSesStatus(340) of a session that is always open.
@@ -78,6 +88,10 @@ class MarketMachine(Protocol):
     def reduce(self, venue: str, order_id: str, qty: int, text: str, now_ns: int) -> list[TimedEvent]: ...
 
     def fill(self, venue: str, order_id: str, qty: int, now_ns: int) -> list[TimedEvent]: ...
+
+    def request_quote(
+        self, venue: str, quote_req_id: str, symbol: str, side: Side | None, qty: int, now_ns: int
+    ) -> list[TimedEvent]: ...
 
     def status(self, symbol: str) -> TradingStatus: ...
 
@@ -145,6 +159,12 @@ class Floor:
             case OrderStatusRequest():
                 self.advance(at_ns)  # what traded until now comes before the answer
                 self._report(venue, at_ns, desk.status(message, at_ns))
+            case QuoteRequest() if desk.kind is VenueKind.DEALER:
+                for asked in message.related:
+                    req_id, qty = message.quote_req_id, asked.order_qty
+                    self._route(self.market.request_quote(venue, req_id, asked.symbol, asked.side, qty, at_ns))
+            case QuoteResponse(quote_resp_type="1") if desk.kind is VenueKind.DEALER:
+                self.handle(venue, _as_order(message), owner, at_ns)
             case SecurityStatusRequest():
                 self._watch_status(venue, message, at_ns)
             case TradingSessionStatusRequest(trad_ses_req_id=req_id):
@@ -222,6 +242,8 @@ class Floor:
                 self._enter(name, [report] if report is not None else [], entry, at_ns)
                 if self.heard is not None:
                     self.heard(name, at_ns, event)
+            elif isinstance(event, QuoteMade | QuoteDeclined | QuoteWithdrawn):
+                self._report(name, at_ns, _quote_message(event))
             elif isinstance(event, StatusChanged):
                 self._tell_status(name, event, at_ns)
             elif not isinstance(event, AuctionIndicated):  # which nobody asks these venues for
@@ -253,3 +275,31 @@ class Floor:
             code = _RESUMED if event.status is TradingStatus.OPEN else _CODES[event.status]
             status = SecurityStatus(event.symbol, req_id, security_trading_status=code, text=event.text)
             self._report(venue, at_ns, status)
+
+
+def _as_order(response: QuoteResponse) -> NewOrderSingle:
+    """A hit or lift of a quote, as the order that it is."""
+    return NewOrderSingle(
+        cl_ord_id=response.cl_ord_id or response.quote_resp_id,
+        symbol=response.symbol,
+        side=response.side,
+        order_qty=response.order_qty,
+        ord_type=OrdType.PREVIOUSLY_QUOTED,
+        transact_time_ns=response.transact_time_ns,
+        account=response.account,
+        price=response.price,
+        time_in_force=TimeInForce.IMMEDIATE_OR_CANCEL,
+        quote_id=response.quote_id,
+    )
+
+
+def _quote_message(event: QuoteMade | QuoteDeclined | QuoteWithdrawn) -> Quote | QuoteRequestReject | QuoteCancel:
+    match event:
+        case QuoteMade(quoted=quoted):
+            return quote(quoted)
+        case QuoteDeclined():
+            related = (QuoteRequestEntry(event.symbol),)
+            return QuoteRequestReject(event.quote_req_id, event.reason, related, event.text)
+        case QuoteWithdrawn():
+            entries = (QuoteCancelEntry(event.symbol),)
+            return QuoteCancel(event.quote_id, "1", entries, quote_req_id=event.quote_req_id)

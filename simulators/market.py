@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from random import Random
 from typing import Protocol
 
-from domain.fields import TradingStatus
+from domain.fields import Side, TradingStatus
 from domain.market import MarketUpdate
 from simulators.auction import Auction
 from simulators.book import Book, Reference
@@ -110,6 +110,16 @@ class Market:
         """A replace arrives at `now_ns`: Replaced and what the order then meets, or ReplaceRejected."""
         self._run(now_ns)
         self.venues[venue].replace(order_id, order_qty, px, now_ns)
+        return self._take_events()
+
+    def request_quote(
+        self, venue: str, quote_req_id: str, symbol: str, side: Side | None, qty: int, now_ns: int
+    ) -> list[TimedEvent]:
+        """A request for a quote arrives at a dealer: QuoteMade or QuoteDeclined; nothing of another kind of venue."""
+        self._run(now_ns)
+        dealer = self.venues[venue]
+        if isinstance(dealer, DealerVenue):
+            dealer.request_quote(quote_req_id, symbol, side, qty, now_ns)
         return self._take_events()
 
     def reduce(self, venue: str, order_id: str, qty: int, text: str, now_ns: int) -> list[TimedEvent]:

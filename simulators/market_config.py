@@ -99,6 +99,10 @@ class DealerConfig(
     skew_ticks: NotNegative = 1.5  # quote shift at full inventory
     inventory_lots: Count = 100  # "full"
     inventory_half_life_ns: Count = 60_000_000_000  # how fast the dealer hedges
+    rfq_max_lots: Count = 100  # the most that is quoted on request
+    rfq_size_spread: NotNegative = 1.0  # how much wider the half spread is for that, relative; less for less
+    rfq_validity_ns: Count = 3_000_000_000
+    rfq_withdraw_bps: NotNegative = 2.0  # a move against the dealer after which a quote on request is taken back
 
     @property
     def kind(self) -> VenueKind:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from domain.fields import LastLiquidityInd, Side, TimeInForce, TradingStatus
-from domain.market import MarketUpdate
+from domain.market import DealerQuoted, MarketUpdate
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +92,29 @@ class Reduced(msgspec.Struct, frozen=True):
     text: str
 
 
+class QuoteMade(msgspec.Struct, frozen=True):
+    """A dealer's answer to a request: a quote for that client alone."""
+
+    quoted: DealerQuoted
+
+
+class QuoteDeclined(msgspec.Struct, frozen=True):
+    """`reason` is QuoteRequestRejectReason(658)."""
+
+    quote_req_id: str
+    symbol: str
+    reason: str
+    text: str
+
+
+class QuoteWithdrawn(msgspec.Struct, frozen=True):
+    """A dealer takes back what it quoted on request."""
+
+    quote_req_id: str
+    symbol: str
+    quote_id: str
+
+
 class StatusChanged(msgspec.Struct, frozen=True, gc=False):
     """A venue trades a symbol in another way from now on; `text` says why."""
 
@@ -113,8 +136,9 @@ class AuctionIndicated(msgspec.Struct, frozen=True, gc=False):
 
 
 OrderEvent = Accepted | Rejected | Traded | Canceled | CancelRejected | Replaced | ReplaceRejected | Reduced
+QuoteEvent = QuoteMade | QuoteDeclined | QuoteWithdrawn
 PhaseEvent = StatusChanged | AuctionIndicated
-VenueEvent = OrderEvent | MarketUpdate | PhaseEvent
+VenueEvent = OrderEvent | QuoteEvent | MarketUpdate | PhaseEvent
 TimedEvent = tuple[str, int, VenueEvent]  # venue, at_ns, what happened
 
 

@@ -28,6 +28,7 @@ class Event(StrEnum):
     REPLACE = "replace"  # a replace request arrives
     ACK = "ack"  # an order was accepted
     FILL = "fill"
+    QUOTE_REQUEST = "quote_request"  # a dealer is asked for a quote
 
 
 class FaultKind(StrEnum):
@@ -56,8 +57,8 @@ _ON_REQUEST = frozenset({Event.ORDER, Event.CANCEL, Event.REPLACE})
 # What each kind can wait for; one that has nothing here happens at a time.
 EVENTS = {
     FaultKind.REJECT: _ON_REQUEST,
-    FaultKind.IGNORE: _ON_REQUEST,
-    FaultKind.HOLD: _ON_REQUEST,
+    FaultKind.IGNORE: _ON_REQUEST | {Event.QUOTE_REQUEST},
+    FaultKind.HOLD: _ON_REQUEST | {Event.QUOTE_REQUEST},
     FaultKind.PARTIAL_FILL: frozenset({Event.ACK}),
     FaultKind.CANCEL: frozenset({Event.ACK, Event.FILL}),
     FaultKind.REDUCE: frozenset({Event.ACK}),
@@ -179,6 +180,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     differences: tuple[str, ...] = ()  # of the books
     facts: dict[str, int] = {}  # name of a fact -> at least so many
     no_facts: tuple[str, ...] = ()
+    filled_at: tuple[str, ...] = ()  # venues at which something was filled
     quiet: tuple[QuietStretch, ...] = ()
     disputed: Count = 0  # fills that the router told a venue are not its own
 

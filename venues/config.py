@@ -39,6 +39,8 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     has_icebergs: bool = False
     can_replace: bool = False
     can_mass_cancel: bool = False  # OrderMassCancelRequest(q), for the kill switch
+    rfq: bool = False
+    takes_quotes_by: Literal["order", "response"] = "order"  # QuoteID(117) on an order, or QuoteResponse(AJ)
     status_requests: tuple[Literal["security", "session"], ...] = ()  # what it is asked for after a logon
     status_codes: dict[Name, TradingStatus] = {}  # where it means something of its own by a code
     sender_comp_id: Name = "FAIRLEAD"
@@ -87,6 +89,7 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             auctions=self.auctions,
             has_icebergs=self.has_icebergs,
             can_replace=self.can_replace,
+            rfq=self.rfq,
         )
 
 

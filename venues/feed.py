@@ -53,7 +53,7 @@ def subscription(symbols: tuple[str, ...], md_req_id: str) -> MarketDataRequest:
 
 
 def to_updates(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
-    """The updates in a MarketDataIncrementalRefresh(X), -SnapshotFullRefresh(W) or Quote(S); [] for other messages."""
+    """The updates in a MarketDataIncrementalRefresh(X), -SnapshotFullRefresh(W), Quote(S), QuoteCancel(Z); else []."""
     match message.msg_type:
         case "X":
             return [_change(entry, venue) for entry in message.entries(268)]
@@ -61,6 +61,8 @@ def to_updates(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
             return [_snapshot(message, venue)]
         case "S":
             return [_quote(message, venue, now_ns)]
+        case "Z":
+            return _withdrawals(message, venue, now_ns)
     return []
 
 
@@ -113,7 +115,16 @@ def _quote(message: Message, venue: str, now_ns: int) -> DealerQuoted:
         raise _malformed(62, valid_until, "a UTC timestamp") from None
     bid_px, bid_qty = _quoted(message, 132, 134)
     ask_px, ask_qty = _quoted(message, 133, 135)
-    return DealerQuoted(venue, symbol, quote_id, bid_px, bid_qty, ask_px, ask_qty, valid_until_ns)
+    req_id = message.get(131) or ""
+    return DealerQuoted(venue, symbol, quote_id, bid_px, bid_qty, ask_px, ask_qty, valid_until_ns, req_id)
+
+
+def _withdrawals(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
+    """A QuoteCancel(Z) of what a dealer streams for the symbols that it names."""
+    if message.get(131):
+        return []  # of the answer to a request, which is no market data
+    symbols = [entry.get("55", "") for entry in message.entries(295)]
+    return [DealerQuoted(venue, symbol, message.get(117) or "*", 0, 0, 0, 0, now_ns) for symbol in symbols if symbol]
 
 
 def _quoted(message: Message, px_tag: int, qty_tag: int) -> tuple[int, int]:

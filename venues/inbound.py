@@ -257,7 +257,7 @@ def _refused(message: Message, venue: str, now_ns: int, refused: Message | None)
     msg_type = refused.msg_type if refused else message.get(372)
     words = f"{'Reject(3)' if message.msg_type == '3' else 'BusinessMessageReject(j)'} of our message "
     words += f"{message.get(45)} ({msg_type or 'unknown type'}): {message.get(58) or 'no reason given'}"
-    if msg_type == "D":
+    if msg_type in ("D", "AJ"):
         child_id = (refused.get(11) if refused else None) or message.get(379)
         if child_id:
             return ChildRejected(at_ns=now_ns, child_id=child_id, reason=OrdRejReason.OTHER, text=words)

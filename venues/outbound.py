@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from domain.facts import AnyFact, ChildCancelRequested, ChildReplaceRequested, ChildSubmitted, KillSwitchSet
 from domain.fields import OrdType, Side, TimeInForce, VenueKind
 from domain.orders import ChildOrder
+from fix.market_messages import QuoteResponse
 from fix.message import Message
 from fix.messages import (
     DontKnowTrade,
@@ -23,12 +24,19 @@ ONE_SYMBOL, ALL_ORDERS = "1", "7"  # MassCancelRequestType(530)
 NO_MATCHING_ORDER = "D"  # DKReason(127)
 SIDES = {side.value: side for side in Side}
 
-OrderMessage = NewOrderSingle | OrderCancelRequest | OrderCancelReplaceRequest
+OrderMessage = QuoteResponse | NewOrderSingle | OrderCancelRequest | OrderCancelReplaceRequest
 
 
-def messages(fact: AnyFact, child: ChildOrder, kind: VenueKind, begin_string: str = "FIX.4.4") -> list[OrderMessage]:
-    """What goes to the child's venue because of `fact`, which the child has applied; nothing for most facts."""
+def messages(
+    fact: AnyFact, child: ChildOrder, kind: VenueKind, begin_string: str = "FIX.4.4", *, responds: bool = False
+) -> list[OrderMessage]:
+    """What goes to the child's venue because of `fact`, which the child has applied; nothing for most facts.
+
+    `responds`: a dealer there takes a quote by QuoteResponse(AJ), not by an order.
+    """
     if isinstance(fact, ChildSubmitted):
+        if responds and kind is VenueKind.DEALER:
+            return [dealer.quote_response(fact)]
         return [_new_order(fact, kind, begin_string)]
     if isinstance(fact, ChildCancelRequested):
         return [_cancel(fact, child)]

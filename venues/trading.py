@@ -1,4 +1,6 @@
-"""Whether a venue trades: TradingSessionStatus(h) and SecurityStatus(f) become one word of our own for each symbol.
+"""Whether a venue trades, and whether a dealer quotes when asked.
+
+TradingSessionStatus(h) and SecurityStatus(f) become one word of our own for each symbol.
 
 The codes are the specification's; a venue that uses one of them in its own way says so in its config. A code that only
 informs (an imbalance, a price indication, a fast market) changes nothing.
@@ -6,12 +8,13 @@ informs (an imbalance, a price indication, a fast market) changes nothing.
 
 from collections.abc import Mapping
 
-from domain.facts import TradingStatusChanged
+from domain.facts import QuoteRefused, TradingStatusChanged
 from domain.fields import TradingStatus
 from fix.market_messages import SecurityStatusRequest, TradingSessionStatusRequest
 from fix.message import Message
 
 SNAPSHOT_AND_UPDATES = "1"  # SubscriptionRequestType(263)
+REJECTED = "5"  # QuoteStatus(297)
 SECURITY, SESSION = "security", "session"  # what may be asked for
 # TradSesStatus(340). Before the opening and the close orders are taken and crossed later.
 SESSION_CODES = {
@@ -48,6 +51,21 @@ def subscriptions(
     if SECURITY in wanted:
         requests += [SecurityStatusRequest(f"{req_id}-{symbol}", symbol, SNAPSHOT_AND_UPDATES) for symbol in symbols]
     return requests
+
+
+def quote_refusal(message: Message, venue: str, now_ns: int) -> QuoteRefused | None:
+    """That there is no quote, or no longer one, for our request; None for other messages.
+
+    QuoteRequestReject(AG), QuoteCancel(Z) that names the request, or the QuoteAcknowledgement(b) of FIX.4.2.
+    """
+    req_id, text = message.get(131), message.get(58)
+    refused = message.msg_type == "b" and message.get(297) == REJECTED
+    if not req_id or not (refused or message.msg_type in ("AG", "Z")):
+        return None
+    if message.msg_type == "Z":
+        text = text or "withdrawn"
+    text = text or f"reason {message.get(658) or message.get(300) or 'not given'}"
+    return QuoteRefused(at_ns=now_ns, quote_req_id=req_id, venue=venue, text=text)
 
 
 def status_change(

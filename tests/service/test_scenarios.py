@@ -11,7 +11,7 @@ from service import qa
 from service.cli import main
 from service.qa_report import junit
 from service.toml import ConfigErrors
-from simulators.scenario import EVENTS, Fault, FaultKind
+from simulators.scenario import EVENTS, Expectation, Fault, FaultKind
 
 FILES = qa.find([qa.BUNDLED])
 DOCS = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
@@ -62,6 +62,7 @@ def written(tmp_path: Path, text: str) -> Path:
         ("[expect]\ndisputed = 2", "0 fills were disputed, expected 2"),
         ("[expect.facts]\nVenueDown = 1", "VenueDown came 0 times, expected at least 1"),
         ('[expect]\nno_facts = ["ChildFilled"]', "ChildFilled came, and must not"),
+        ('[expect]\nfilled_at = ["DUSK"]', "nothing was filled at DUSK"),
         ("[[expect.quiet]]\nfrom_s = 0\nuntil_s = 9", "which was to be quiet"),
         ('[[faults]]\nkind = "unknown_fill"\nvenue = "ARGO"\nat_s = 1\n', "unexpected alarm: unknown order"),
     ],
@@ -133,6 +134,7 @@ def test_the_page_explains_every_key_and_kind() -> None:
     rows = {line.split("`")[1]: line.split("|")[2] for line in DOCS.splitlines() if line.startswith("| `")}
     for kind in FaultKind:
         assert set(re.findall(r"\w+", rows[kind])) - {"time"} == set(EVENTS.get(kind, ())), kind
-    for struct in (Fault, qa.OrderStep, qa.RequestStep, qa.OperatorStep, qa.OrderExpectation, qa.Scenario):
+    orders = (qa.OrderStep, qa.RequestStep, qa.OperatorStep, qa.OrderExpectation)
+    for struct in (Fault, *orders, qa.Scenario, Expectation):
         for name in struct.__struct_fields__:
-            assert f"`{name}`" in DOCS or f"[[{name}]]" in DOCS or f"[{name}]" in DOCS, name
+            assert f"`{name}`" in DOCS or f"[[{name}]]" in DOCS or f".{name}]" in DOCS or f"[{name}]" in DOCS, name

@@ -154,7 +154,7 @@ def test_a_quote_is_good_for_its_size_once():
     [
         ({"symbol": "ZZZ"}, 10, "symbol 'ZZZ' is not traded here"),
         ({"qty": 0}, 10, "quantity 0 is not positive"),
-        ({"quote_id": ""}, 10, "an order needs the id of a streamed quote"),
+        ({"quote_id": ""}, 10, "an order needs the id of a quote"),
         ({"quote_id": "Q9"}, 10, "quote Q9 is unknown or no longer stands"),
         ({}, 2_001_001, "quote {id} expired 2.0 ms ago"),
         ({"qty": 2001}, 10, "quantity 2001 exceeds the quote's 2000"),
