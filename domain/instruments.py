@@ -65,5 +65,6 @@ class VenueTerms(msgspec.Struct, frozen=True):
     symbols: tuple[str, ...] = ()  # empty: all of them
     auctions: tuple[TimeInForce, ...] = ()  # that it holds: AT_THE_OPENING, AT_THE_CLOSE
     has_icebergs: bool = False  # takes MaxFloor(111) and refreshes what it shows
+    has_min_qty: bool = False  # of a lit one: takes MinQty(110) on immediate orders
     can_replace: bool = False  # takes OrderCancelReplaceRequest(G)
     rfq: bool = False  # a dealer that answers QuoteRequest(R)

@@ -5,7 +5,7 @@ ExecType(150); FIX 4.3 and later put the first into ExecType and leave the secon
 leaves out fields that a version doesn't have, and sends a reason that it has no code for as a broker's option.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from domain.fields import ExecType, OrdStatus
 from domain.orders import ParentOrder
@@ -23,6 +23,7 @@ class Dialect(NamedTuple):
     trade_correct: ExecType | None
     status: ExecType | None  # of the answer to an OrderStatusRequest
     triggered: ExecType  # of a stop that begins to work: Restated where the version has no word for it
+    display: Literal["max_floor", "display_qty"]  # what it calls the most that may be shown
     replaced: OrdStatus  # status of an order that was replaced and has no fill
 
     def ord_status(self, parent: ParentOrder) -> OrdStatus:
@@ -44,6 +45,7 @@ DIALECTS: dict[str, Dialect] = {
         trade_correct=None,
         status=None,
         triggered=ExecType.RESTATED,
+        display="max_floor",
         replaced=OrdStatus.REPLACED,
     ),
     "FIX.4.4": Dialect(
@@ -57,8 +59,9 @@ DIALECTS: dict[str, Dialect] = {
         trade_correct=ExecType.TRADE_CORRECT,
         status=ExecType.ORDER_STATUS,
         triggered=ExecType.RESTATED,
+        display="max_floor",
         replaced=OrdStatus.NEW,  # FIX 4.3 dropped Replaced: the status says what the order is, not what happened to it
     ),
 }
 # FIX.5.0 SP2 says it as 4.4 does, over another session layer and with a word more.
-DIALECTS["FIXT.1.1"] = DIALECTS["FIX.4.4"]._replace(triggered=ExecType.TRIGGERED)
+DIALECTS["FIXT.1.1"] = DIALECTS["FIX.4.4"]._replace(triggered=ExecType.TRIGGERED, display="display_qty")

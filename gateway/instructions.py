@@ -17,6 +17,7 @@ from fix.errors import FieldError, SessionRejectReason
 from fix.message import Message
 from fix.messages import NewOrderSingle, OrderCancelReplaceRequest
 from gateway.clients import ClientConfig
+from gateway.dialect import Dialect
 
 Order = NewOrderSingle | OrderCancelReplaceRequest
 Refusal = tuple[OrdRejReason, str]
@@ -293,7 +294,7 @@ def _expire_ns(order: Order, message: Message, client: ClientConfig) -> int:
     return int(midnight.replace(tzinfo=ZoneInfo(client.time_zone)).astimezone(UTC).timestamp()) * 1_000_000_000
 
 
-def said_back(parent: ParentOrder) -> dict[str, Any]:
+def said_back(parent: ParentOrder, dialect: Dialect) -> dict[str, Any]:
     """What an ExecutionReport(8) repeats of the instructions; the codec leaves out what a version doesn't have."""
     asked = parent.instructions
     if asked == NONE:
@@ -304,7 +305,7 @@ def said_back(parent: ParentOrder) -> dict[str, Any]:
         "stop_px": asked.stop_px,
         "peg_offset_value": asked.peg_offset_px,
         "min_qty": asked.min_qty,
-        "max_floor": asked.display_qty,
+        dialect.display: asked.display_qty,
         "expire_time_ns": asked.expire_ns,
         "order_capacity": capacity,
         "rule80_a": capacity.value if capacity else "",

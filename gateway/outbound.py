@@ -196,11 +196,11 @@ def _status(parent: ParentOrder, dialect: Dialect, now_ns: int, **asked: str) ->
         cl_ord_id=parent.cl_ord_id,
         transact_time_ns=now_ns,
         **asked,
-        **_state(parent),
+        **_state(parent, dialect),
     )
 
 
-def _state(parent: ParentOrder) -> dict[str, Any]:
+def _state(parent: ParentOrder, dialect: Dialect) -> dict[str, Any]:
     accepted = parent.accepted
     state: dict[str, Any] = {
         "symbol": accepted.symbol,
@@ -213,7 +213,7 @@ def _state(parent: ParentOrder) -> dict[str, Any]:
         "leaves_qty": parent.leaves_qty,
         "cum_qty": parent.cum_qty,
         "avg_px": avg_px_to_text(parent.notional_px, parent.cum_qty),
-        **said_back(parent),
+        **said_back(parent, dialect),
     }
     if parent.day_ns:
         # FIX: the part of an order of several days that belongs to this one.
@@ -247,7 +247,7 @@ def _report(
         exec_restatement_reason=restatement,
         text=text,
         transact_time_ns=at_ns,
-        **_state(parent),
+        **_state(parent, dialect),
         **fill,
     )
 
@@ -299,7 +299,7 @@ def _rejected(fact: ParentRejected, parent: ParentOrder | None, dialect: Dialect
     FIX matrix F.1.b: the reject of the second order is combined with the state of the first, which goes on.
     """
     if parent is not None:
-        state, ord_status, order_id = _state(parent), dialect.ord_status(parent), parent.parent_id
+        state, ord_status, order_id = _state(parent, dialect), dialect.ord_status(parent), parent.parent_id
     else:
         ord_status, order_id = OrdStatus.REJECTED, fact.parent_id
         state = {

@@ -64,7 +64,7 @@ def candidates(
         if venue.kind is LIT:
             book = view.books.get(name)
             if book is not None:
-                scan.lit(name, book, venue.has_icebergs)
+                scan.lit(name, book, venue)
         elif venue.kind is DARK:
             scan.dark(name, venue)
         else:
@@ -114,8 +114,8 @@ class _Scan:
         self.limit_px = limit_px
         self.wanted, self.view, self.instrument, self.policy = wanted, view, instrument, policy
         self.terms = terms
-        # What a candidate that takes must be able to give.
-        self.least_qty = 0 if terms is None else wanted.qty if terms.whole else terms.min_qty
+        # The smallest fill that is asked for; one of all or nothing has none of its own.
+        self.least_qty = 0 if terms is None or terms.whole else terms.min_qty
         allowed = policy.actions if terms is None else terms.actions
         self.actions = allowed if wanted.passive else tuple(a for a in allowed if a in _IMMEDIATE)
         self.near_px, self.far_px = (view.bid_px, view.ask_px) if self.is_buy else (view.ask_px, view.bid_px)
@@ -151,27 +151,29 @@ class _Scan:
             if covered_qty >= self.wanted.qty:
                 return
 
-    def lit(self, venue: str, book: VenueBook, has_icebergs: bool) -> None:
+    def lit(self, name: str, book: VenueBook, venue: VenueTerms) -> None:
         near_px, far_px = (book.best_bid_px, book.best_ask_px) if self.is_buy else (book.best_ask_px, book.best_bid_px)
         sign, tick_px, terms = self.sign, self.instrument.tick_px, self.terms
         rest_qty = self.wanted.qty
-        if terms is not None and terms.show_qty is not None and not has_icebergs:
+        if terms is not None and terms.show_qty is not None and not venue.has_icebergs:
             rest_qty = min(rest_qty, terms.show_qty)
         if POST in self.actions:
             # Where a venue shows nothing on our side, the best price elsewhere is joined.
             px = self._capped(near_px or self.near_px) if not terms or not terms.rest_px else terms.rest_px
             if not far_px or sign * px < sign * far_px:  # an order that rests must not cross its own venue
-                self._add(venue, POST, px, rest_qty, self._queue_ahead(book, px))
+                self._add(name, POST, px, rest_qty, self._queue_ahead(book, px))
         if IMPROVE in self.actions:
             px = self.near_px + sign * tick_px
             if sign * px < sign * self.far_px and px == self._capped(px):
-                self._add(venue, IMPROVE, px, rest_qty)
+                self._add(name, IMPROVE, px, rest_qty)
         if TAKE in self.actions and far_px:
             whole = terms is not None and terms.whole
             px = self._whole_px(book) if whole else self._on_tick(self.take_px or far_px)
             qty = book.takeable(self.side, px) if px and sign * px <= sign * self.worst_px else 0
-            if qty and qty >= self.least_qty:
-                self.found.append(Candidate(venue, LIT, TAKE, px, qty, 0 if whole else self.least_qty))
+            # An immediate order may find less than was shown: only a venue that knows MinQty(110) then fills nothing.
+            can_insist = not self.least_qty or venue.has_min_qty
+            if qty and qty >= self.least_qty and can_insist:
+                self.found.append(Candidate(name, LIT, TAKE, px, qty, self.least_qty))
 
     def dark(self, venue: str, terms: VenueTerms) -> None:
         limit_px = self.limit_px
@@ -187,8 +189,7 @@ class _Scan:
         if offer is not None:
             px, qty, quote_id = offer
             if qty >= self.least_qty:
-                least_qty = 0 if self.terms is not None and self.terms.whole else self.least_qty
-                self.found.append(Candidate(venue, DEALER, TAKE_QUOTE, px, qty, least_qty, quote_id))
+                self.found.append(Candidate(venue, DEALER, TAKE_QUOTE, px, qty, self.least_qty, quote_id))
 
     def _offer(self, venue: str, now_ns: int) -> tuple[int, int, str] | None:
         """Price, quantity and id of a dealer's quote on the other side, where it lives long enough to be taken."""

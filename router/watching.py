@@ -46,6 +46,11 @@ class Watching:
             self._by_symbol.pop(symbol, None)
         return found
 
+    def may_trigger(self, parent: ParentOrder, now_ns: int) -> bool:
+        """Whether its market is open: what is traded or quoted at night triggers nothing."""
+        instrument = self._routing.instruments.get(parent.accepted.symbol)
+        return instrument is not None and instrument.hours.is_open(now_ns)
+
     def due_ns(self, parent: ParentOrder, update: MarketUpdate, now_ns: int) -> int | None:
         """When a peg may look at a market that moved, None while its price is what it was."""
         if isinstance(update, TradePrinted):

@@ -223,7 +223,8 @@ class Working:
         """What follows from an update, which the view has applied, for the orders that watch its symbol."""
         for parent in self.watching.parents(update.symbol):
             if parent.awaits_trigger:
-                yield from self._trigger(parent, update, now_ns)
+                if self.watching.may_trigger(parent, now_ns):
+                    yield from self._trigger(parent, update, now_ns)
                 if parent.triggered:
                     yield from self.settle(parent, now_ns)
             elif (due_ns := self.watching.due_ns(parent, update, now_ns)) is None:

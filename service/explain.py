@@ -35,6 +35,7 @@ from domain.facts import (
     ParentRequestRejected,
     ParentRestated,
     ParentSuspended,
+    ParentTriggered,
 )
 from domain.fields import OrdStatus, Side
 from domain.orders import ChildOrder, ParentOrder
@@ -134,6 +135,8 @@ def _tell(story: _Story, fact: AnyFact) -> None:
             said = fact.text or fact.reason.name.lower().replace("_", " ")
             if fact.order_qty:
                 said += f", is now {_qty_and_limit(fact.order_qty, fact.limit_px)}"
+        case ParentTriggered():
+            said = fact.text
         case ParentDone():
             said = f"done: {fact.ord_status.name.lower()}{_why(fact.text)}"
     if said:

@@ -18,6 +18,8 @@ from fix.messages import (
     NewOrderSingle,
     OrderCancelReplaceRequest,
     OrderCancelRequest,
+    OrderMassCancelRequest,
+    OrderMassStatusRequest,
     OrderStatusRequest,
     StrategyParameter,
     Typed,
@@ -25,6 +27,7 @@ from fix.messages import (
 )
 from fix.values import write_timestamp
 from gateway.clients import ClientConfig
+from gateway.inbound import EVERYTHING, ONE_SYMBOL
 from gateway.instructions import PEGGED, PEGS, PRICED, STOPS
 from router.strategies import STRATEGIES
 from router.strategies.schema import Parameter
@@ -71,7 +74,10 @@ def _messages(client: ClientConfig, instrument: Instrument) -> Iterator[tuple[st
     for name in strategies_of(client):
         params = {p.name: example_value(p) for p in STRATEGIES[name].PARAMETERS if can_send(client, p)}
         yield from _strategy(client, order, name, params)
-    yield from _requests(order)
+    known = dictionary(client.begin_string, application(client)).messages
+    for title, message in _requests(order):
+        if message.MSG_TYPE in known:
+            yield title, message, ""
 
 
 def _plain(client: ClientConfig, instrument: Instrument) -> NewOrderSingle:
@@ -177,7 +183,7 @@ def _strategy(
     yield f"The strategy {name}", replace(order, **changes), named + in_tags
 
 
-def _requests(order: NewOrderSingle) -> Iterator[tuple[str, Typed, str]]:
+def _requests(order: NewOrderSingle) -> Iterator[tuple[str, Typed]]:
     common = {"account": order.account, "symbol": order.symbol, "side": order.side}
     yield (
         "Replace: another quantity",
@@ -191,10 +197,12 @@ def _requests(order: NewOrderSingle) -> Iterator[tuple[str, Typed, str]]:
             locate_reqd=order.locate_reqd,
             **common,
         ),
-        "",
     )
     cancel = OrderCancelRequest(
         cl_ord_id="A-1c", orig_cl_ord_id="A-1b", order_qty=2 * order.order_qty, transact_time_ns=AT_NS, **common
     )
-    yield "Cancel", cancel, ""
-    yield "Status", OrderStatusRequest(cl_ord_id="A-1b", **common), ""
+    yield "Cancel", cancel
+    yield "Status", OrderStatusRequest(cl_ord_id="A-1b", **common)
+    cancels = OrderMassCancelRequest("A-2", ONE_SYMBOL, AT_NS, symbol=order.symbol)
+    yield "Cancel of all orders in a symbol", cancels
+    yield "Status of all orders", OrderMassStatusRequest("A-3", int(EVERYTHING))

@@ -37,6 +37,7 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: tuple[Name, ...] = ()  # empty: all of them
     auctions: tuple[TimeInForce, ...] = ()
     has_icebergs: bool = False
+    has_min_qty: bool = False
     can_replace: bool = False
     can_mass_cancel: bool = False  # OrderMassCancelRequest(q), for the kill switch
     rfq: bool = False
@@ -88,6 +89,7 @@ class VenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             symbols=self.symbols,
             auctions=self.auctions,
             has_icebergs=self.has_icebergs,
+            has_min_qty=self.has_min_qty,
             can_replace=self.can_replace,
             rfq=self.rfq,
         )

@@ -14,6 +14,7 @@ from fix.dictionary import typed_dictionary
 from fix.errors import FieldError
 from fix.message import Message, parse
 from gateway.clients import EXEC_INSTS, ClientConfig
+from gateway.dialect import DIALECTS
 from gateway.inbound import to_command
 from gateway.instructions import FIXED, RULES, SAID_BY, said_back
 from tests.domain.test_orders import PARENT
@@ -199,8 +200,14 @@ def test_a_config_can_allow_only_what_there_is(key: str, value: object, text: st
 
 
 def test_reports_repeat_the_instructions() -> None:
-    asked = Instructions(exec_inst=(ExecInst.NOT_HELD, ExecInst.POST_ONLY), min_qty=5, order_capacity=Capacity.AGENCY)
-    said = said_back(ParentOrder(replace(PARENT, instructions=asked)))
+    asked = Instructions(
+        exec_inst=(ExecInst.NOT_HELD, ExecInst.POST_ONLY), min_qty=5, display_qty=7, order_capacity=Capacity.AGENCY
+    )
+    parent = ParentOrder(replace(PARENT, instructions=asked))
+    said = said_back(parent, DIALECTS["FIX.4.2"])
     assert said["exec_inst"] == "1 6"
     assert (said["min_qty"], said["order_capacity"], said["rule80_a"]) == (5, Capacity.AGENCY, "A")
-    assert said_back(ParentOrder(replace(PARENT, instructions=NONE))) == {}
+    assert (said["max_floor"], said.get("display_qty")) == (7, None)
+    later = said_back(parent, DIALECTS["FIXT.1.1"])
+    assert (later["display_qty"], later.get("max_floor")) == (7, None)
+    assert said_back(ParentOrder(replace(PARENT, instructions=NONE)), DIALECTS["FIX.4.4"]) == {}

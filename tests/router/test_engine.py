@@ -96,11 +96,14 @@ class Harness:
         policy: ExecutionPolicy = ExecutionPolicy(),  # noqa: B008 - frozen
         icebergs: tuple[str, ...] = (),
         replaces: tuple[str, ...] = (),
+        minimums: tuple[str, ...] = (),
     ) -> None:
-        """`icebergs` and `replaces`: the venues that have them."""
+        """`icebergs`, `replaces` and `minimums`: the venues that have them."""
         self.now_ns = 1_000 * SECOND_NS
         venues = {
-            name: replace(terms, has_icebergs=name in icebergs, can_replace=name in replaces)
+            name: replace(
+                terms, has_icebergs=name in icebergs, can_replace=name in replaces, has_min_qty=name in minimums
+            )
             for name, terms in VENUES.items()
         }
         self.state, self.market = State(), MarketView()

@@ -131,7 +131,7 @@ def test_post_only_never_takes(side, qty, ticks, spread, rests) -> None:
 
 @given(side=sides, qty=quantities, min_qty=quantities, shown=quantities, immediate=st.booleans())
 def test_nothing_smaller_than_the_smallest_fill_is_asked_for(side, qty, min_qty, shown, immediate) -> None:
-    desk = Harness()
+    desk = Harness(minimums=("ARGO",))
     desk.show_market(qty=shown)
     asked = Instructions(min_qty=min(min_qty, qty))
     kind = TimeInForce.IMMEDIATE_OR_CANCEL if immediate else TimeInForce.DAY
@@ -140,6 +140,14 @@ def test_nothing_smaller_than_the_smallest_fill_is_asked_for(side, qty, min_qty,
         assert child.action not in (Action.POST, Action.IMPROVE)
         assert child.order_qty >= asked.min_qty
         assert child.min_qty >= asked.min_qty
+        assert child.venue != "BRIG"  # a book that can't be told the smallest fill
+
+
+def test_a_book_that_knows_the_smallest_fill_is_taken_from() -> None:
+    desk = Harness(minimums=("ARGO",))
+    asked = Instructions(min_qty=300)
+    children = of(desk.new(order_qty=400, instructions=asked), ChildSubmitted)
+    assert ("ARGO", Action.TAKE, 300) in [(child.venue, child.action, child.min_qty) for child in children]
 
 
 @given(side=sides, qty=quantities, shown=st.integers(0, 1_500), ticks=st.integers(-5, 5))

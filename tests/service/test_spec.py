@@ -93,7 +93,8 @@ def test_presence_is_said_as_it_is_checked() -> None:
     assert said["126"] == "required with TimeInForce(59) 6, or ExpireDate(432), else not allowed"
     assert said["114"] == "required with Side(54) 5"
     assert (said["11"], said["100"], said["110"]) == ("required", "not allowed", "optional")
-    plain = table(rules_of_engagement(CONFIG, EMS1), "NewOrderSingle")
+    simple = ClientConfig(name="PLAIN", accounts=("ACC1",))
+    plain = table(rules_of_engagement(CONFIG, simple), "NewOrderSingle")
     assert (plain["99"][2], plain["211"][2], plain["111"][2]) == ("not allowed",) * 3
     assert plain["40"][3] == "1 market, 2 limit"
 

@@ -11,7 +11,8 @@ from domain.facts import (
     ChildSubmitted,
     KillSwitchSet,
 )
-from domain.fields import Action, Side, VenueKind
+from domain.fields import Action, OrderCapacity, OrdType, Side, TimeInForce, VenueKind
+from domain.instructions import Instructions
 from domain.orders import ChildOrder
 from fix.messages import encode
 from tests.venues.test_inbound import message
@@ -60,6 +61,35 @@ ORDERS = [
     (VenueKind.DEALER, child(Action.TAKE_QUOTE, quote_id="Q7", horizon_ns=0), "40=D 59=3 117=Q7"),
     (VenueKind.DEALER, child(Action.TAKE_QUOTE, quote_id="Q7"), "40=D 59=3 117=Q7"),  # a quote can't be waited at
 ]
+
+
+SHORT = Instructions(order_capacity=OrderCapacity.AGENCY, locate_reqd=False)
+CLOSE = {"time_in_force": TimeInForce.AT_THE_CLOSE, "horizon_ns": 86_400 * SECOND}
+INSTRUCTED = [
+    (child(Action.POST, instructions=Instructions(display_qty=100)), "FIX.4.2", "40=2 59=0 18=6 111=100"),
+    (child(Action.POST, instructions=Instructions(display_qty=100)), "FIX.4.4", "40=2 59=0 18=6 111=100"),
+    (child(Action.POST, instructions=Instructions(display_qty=100)), "FIXT.1.1", "40=2 59=0 18=6 1138=100"),
+    (child(Action.POST, side=Side.SELL_SHORT, instructions=SHORT), "FIX.4.2", "40=2 59=0 18=6 54=5 114=N 47=A"),
+    (child(Action.POST, side=Side.SELL_SHORT, instructions=SHORT), "FIX.4.4", "40=2 59=0 18=6 54=5 114=N 528=A"),
+    (child(Action.TAKE, horizon_ns=0, time_in_force=TimeInForce.FILL_OR_KILL), "FIX.4.4", "40=2 59=4"),
+    (child(Action.TAKE, horizon_ns=0, min_qty=50), "FIX.4.4", "40=2 59=3 110=50"),
+    (child(Action.AUCTION, ord_type=OrdType.LIMIT, **CLOSE), "FIX.4.2", "40=B 59=0"),
+    (child(Action.AUCTION, ord_type=OrdType.LIMIT, **CLOSE), "FIX.4.4", "40=2 59=7"),
+    (child(Action.AUCTION, ord_type=OrdType.MARKET, **CLOSE), "FIX.4.2", "40=5 59=0 44="),
+    (child(Action.AUCTION, ord_type=OrdType.MARKET, **CLOSE), "FIXT.1.1", "40=1 59=7 44="),
+    (
+        child(Action.AUCTION, ord_type=OrdType.LIMIT, time_in_force=TimeInForce.AT_THE_OPENING),
+        "FIX.4.2",
+        "40=2 59=2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("submitted", "begin_string", "more"), INSTRUCTED)
+def test_instructions_in_the_words_of_each_version(submitted: ChildSubmitted, begin_string: str, more: str) -> None:
+    (sent,) = messages(submitted, ChildOrder(submitted), VenueKind.LIT, begin_string)
+    told = {tag: value for tag, value in (expected(COMMON) | expected(more)).items() if value}
+    assert fields(encode(sent, "FIX.5.0SP2" if begin_string == "FIXT.1.1" else begin_string)) == told
 
 
 @pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4"])
