@@ -44,13 +44,15 @@ kind = "lit"
 mic = "XARG"
 host = "127.0.0.1"
 port = 1
-heart_bt_int = 1000000
+session = "QUIET"
 [[venues]]
 name = "BRIG"
 kind = "lit"
 mic = "XBRG"
 host = "127.0.0.1"
 port = 2
+session = "QUIET"
+[sessions.QUIET]
 heart_bt_int = 1000000
 [[instruments]]
 symbol = "ALFA"
