@@ -141,6 +141,15 @@ def _closed_reader(field: Field) -> Callable[[str], str]:
     return {value: value for value in field.values}.__getitem__ if str(field.tag) in _CLOSED else read_text
 
 
+def has_form(cls: type[msgspec.Struct], msg_type: str, begin_string: str) -> bool:
+    """Whether the version has the message, and groups where the typed form has them: News(B) of FIX.4.0 has none."""
+    layout = typed_dictionary(begin_string).messages.get(msg_type)
+    if layout is None:
+        return False
+    found = attributes(cls, layout.members, layout.required, begin_string)
+    return all(item.tag in layout.groups for item in found if item.kind in ("group", "texts"))
+
+
 def decoder(cls: type[T], msg_type: str, begin_string: str) -> Callable[[Message], T]:
     """Message -> struct; raises FieldError."""
     layout = typed_dictionary(begin_string).messages[msg_type]

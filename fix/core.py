@@ -71,12 +71,15 @@ class Core:
         """For `send`: the way back to the third party that a message came from; "" where there is none."""
         return self.out.routing(message)
 
-    def send(self, typed: Typed, now_ns: int, via: str = "") -> Outgoing:
+    def send(self, typed: Typed, now_ns: int, answers: Message | None = None, *, via: str = "") -> Outgoing:
         """Number and store an application message; while not logged on it waits for the peer's ResendRequest(2).
 
-        `via`: the `return_path` of the message that it answers.
+        An answer to a message that came through a third party goes back through it; `via` is for an answer whose
+        message is long gone, and what `return_path` gave for it.
         """
         fields = encode(typed, self.version)
+        if answers is not None:
+            via = self.return_path(answers)
         if via:
             fields = via.encode("latin-1") + fields
         return self._send(typed.MSG_TYPE, fields, now_ns)
@@ -109,7 +112,7 @@ class Core:
             business_reject_ref_id=ref_id,
             text=one_line(text),
         )
-        return self.send(typed, now_ns, self.return_path(message))
+        return self.send(typed, now_ns, message)
 
     # --- rules ---
 

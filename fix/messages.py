@@ -24,8 +24,7 @@ from domain.fields import (
     Side,
     TimeInForce,
 )
-from fix.codec import Encoder, decoder, encoder
-from fix.dictionary import typed_dictionary
+from fix.codec import Encoder, decoder, encoder, has_form
 from fix.errors import FieldError as FieldError
 from fix.errors import LocalProtocolError
 from fix.errors import UnsupportedMessageType as UnsupportedMessageType
@@ -322,14 +321,14 @@ def encode(typed: Typed, begin_string: str) -> bytes:
 
 def _decoder(message: Message) -> Callable[[Message], Typed]:
     cls = BY_MSG_TYPE.get(message.msg_type)
-    if cls is None or message.msg_type not in typed_dictionary(message.version).messages:
+    if cls is None or not has_form(cls, message.msg_type, message.version):
         raise UnsupportedMessageType(message.msg_type)
     made = _decoders[message.version, message.msg_type] = decoder(cls, message.msg_type, message.version)
     return made
 
 
 def _encoder(cls: type[Typed], begin_string: str) -> Encoder:
-    if cls.MSG_TYPE not in typed_dictionary(begin_string).messages:
+    if not has_form(cls, cls.MSG_TYPE, begin_string):
         raise LocalProtocolError(f"{begin_string} has no {cls.__name__}({cls.MSG_TYPE})")
     made = encoder(cls, cls.MSG_TYPE, begin_string)
     if cls is ExecutionReport and begin_string in _WITH_EXEC_TRANS_TYPE:

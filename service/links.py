@@ -301,7 +301,7 @@ class Links:
     def send(self, peer: Peer, message: Typed, now_ns: int, via: str = "") -> Outgoing:
         """`via` as in `Session.send`."""
         self._touched[id(peer)] = peer
-        return peer.session.send(message, now_ns, via)
+        return peer.session.send(message, now_ns, via=via)
 
     def end(self, peer: Peer, text: str, now_ns: int) -> None:
         """Begin to end what the session has of a connection; its events are to be handled afterwards."""
