@@ -284,11 +284,11 @@ class Engine(Requests):
 
     def finish(self, now_ns: int, *, cancel_parents: bool) -> Iterator[AnyFact]:
         """The last word of a shutdown: the clients of orders that could not be ended hear why."""
+        yield ShutdownEnded(at_ns=now_ns, cancel_parents=cancel_parents)
         if cancel_parents:
             text = "held: its orders at a venue that can't be asked may still fill; canceled when that is known"
             for parent in list(self.state.open_parents.values()):
                 yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text=text)
-        yield ShutdownEnded(at_ns=now_ns, cancel_parents=cancel_parents)
 
     def operator(self, command: OperatorCommand, now_ns: int) -> Iterator[AnyFact]:
         match command:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.command import existing
+from service.command import CommandError, existing
 
 if TYPE_CHECKING:
     from domain.facts import AnyFact
@@ -20,6 +20,13 @@ def add_commands(command: Callable[[str, object, str], argparse.ArgumentParser])
     kept.add_argument("action", choices=["cat", "verify", "tail"], help=text)
     kept.add_argument("--from-start", action="store_true", help="tail: begin with what is there already")
     journal_options(kept)
+
+    text = "play a journal again: compare the state at every snapshot, or every decision with what is decided today"
+    replayed = command("replay", replay, text)
+    replayed.add_argument("journal", type=existing, metavar="JOURNAL", help="its directory, or one of its files")
+    replayed.add_argument("--decide", action="store_true", help="decide again on the recorded inputs")
+    replayed.add_argument("--config", type=existing, metavar="FILE", help="--decide: the daemon's config")
+    replayed.add_argument("--show", type=int, default=20, metavar="N", help="--decide: differences to print")
 
 
 def journal_options(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +63,74 @@ def journal(args: argparse.Namespace) -> int:
     for found in follow(path, is_over, from_end=not args.from_start):
         _print(decode(*found))
     return 0
+
+
+def replay(args: argparse.Namespace) -> int:
+    if args.decide:
+        if args.config is None:
+            raise CommandError("fairlead replay: --decide needs the daemon's --config")
+        return _decide(args)
+    from service.replay import verify
+
+    status = 0
+    for each in verify(args.journal):
+        if not each.segment:
+            print(f"{args.journal}: at the end the state is {each.state_hash}")
+        elif each.state_hash == each.recorded_hash:
+            print(f"segment {each.segment}: the state is {each.state_hash[:16]}, as in its snapshot")
+        else:
+            parts = ", ".join(each.parts) or "nothing that this version knows of"
+            print(
+                f"segment {each.segment}: the state is {each.state_hash[:16]}, its snapshot has "
+                f"{each.recorded_hash[:16]}; they differ in {parts}"
+            )
+            status = 1
+    return status
+
+
+def _decide(args: argparse.Namespace) -> int:
+    from collections import Counter
+
+    from service.config import load
+    from service.journal import read
+    from service.replay import Replayer
+    from service.runtime import load_model
+
+    config = load(args.config)
+    model, problem = load_model(config)
+    if problem:
+        print(problem, file=sys.stderr)
+    replayer = Replayer(config, model)
+    replayer.feed(read(args.journal))
+    if not replayer.market_data:
+        raise CommandError(
+            f"fairlead replay: {args.journal} has no market data, so no decision can be made again; "
+            "record_market_data in [service] records it"
+        )
+    for each in replayer.differences[: args.show]:
+        print(f"{each.at_ns} {each.cause}")
+        print(f"    recorded {_brief(each.recorded)}")
+        print(f"    decided  {_brief(each.decided)}")
+        print(f"    because of {'; '.join(each.reasons)}")
+    different = len(replayer.differences)
+    print(f"{replayer.inputs} inputs, {replayer.decisions} decisions as recorded, {different} differences")
+    for reasons, count in Counter(each.reasons for each in replayer.differences).most_common():
+        print(f"{count} with {'; '.join(reasons)}")
+    return 1 if different else 0
+
+
+def _brief(fact: "AnyFact | None") -> str:
+    """A fact in a line; of a decision only what it chose."""
+    if fact is None:
+        return "nothing"
+    import msgspec
+
+    fields = msgspec.structs.asdict(fact)
+    if "candidates" in fields:
+        chosen = [each for each in fields["candidates"] if each.chosen_qty]
+        fields = {name: fields[name] for name in ("decision_id", "parent_id", "symbol", "slice_qty", "model_id")}
+        fields["chosen"] = [f"{each.chosen_qty} {each.action.name} {each.venue} at {each.px}" for each in chosen]
+    return f"{type(fact).__name__} " + ", ".join(f"{name}={value}" for name, value in fields.items() if name != "at_ns")
 
 
 def _verify(path: Path) -> int:

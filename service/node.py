@@ -5,6 +5,7 @@ A node owns the sessions, the state and the market view, and walks an input thro
 node journals its facts before any of its bytes leave. A node made from recorded facts goes on where they stopped.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -109,8 +110,10 @@ class Node:
         stopwatch: Callable[[], int] = lambda: 0,
         image: NodeImage | None = None,
         passwords: Mapping[str, str] | None = None,
+        version: str = VERSION,
     ) -> None:
         self.config = config
+        self._version = version
         self.state = image.state if image is not None else State()
         self.market = MarketView()
         self.links = Links(config, now_ns, passwords)
@@ -127,7 +130,7 @@ class Node:
         self.stops: Callable[[], Mapping[str, tuple[str, str]]] = dict  # scope -> by whom, why: a switch outside of us
         self._model_text = model_text
         self._facts: list[AnyFact] = []
-        self._sent_to_venues: dict[tuple[str, str], bytes] = {}  # (venue, MsgSeqNum) -> message, the latest ones
+        self._sent_to_venues: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # by venue and MsgSeqNum, the latest
         self._ask_again: dict[str, tuple[int, int]] = {}  # venue -> (when, the wait before), while children are unsure
         if image is not None:
             self.links.take_over(image.state, image.messages)
@@ -142,8 +145,8 @@ class Node:
     def start(self, now_ns: int) -> NodeOutput:
         """The first input: what a fresh journal opens with, or what a restart has to say."""
         if not self.state.epoch:
-            self._commit(iter([EpochStarted(at_ns=now_ns, epoch=_epoch(now_ns), version=VERSION)]), now_ns)
-        self._commit(iter([Started(at_ns=now_ns, version=VERSION, config=decisive(self.config))]), now_ns)
+            self._commit(iter([EpochStarted(at_ns=now_ns, epoch=_epoch(now_ns), version=self._version)]), now_ns)
+        self._commit(iter([Started(at_ns=now_ns, version=self._version, config=decisive(self.config))]), now_ns)
         model_id = self.engine.routing.model.model_id
         self._commit(iter([ModelLoaded(at_ns=now_ns, model_id=model_id, text=self._model_text)]), now_ns)
         self._commit(self.engine.resume(now_ns), now_ns)
@@ -474,6 +477,11 @@ class Node:
             text=blocked.text,
         )
 
+    def _remember_sent(self, venue: str, msg_seq_num: int, raw: bytes) -> None:
+        self._sent_to_venues[venue, str(msg_seq_num)] = raw
+        if len(self._sent_to_venues) > SENT_REMEMBERED:
+            self._sent_to_venues.popitem(last=False)
+
     def _note(self, fact: AnyFact) -> None:
         """A fact that nobody outside is told of."""
         self.state.apply(fact)
@@ -499,9 +507,7 @@ class Node:
                 responds = settings.takes_quotes_by == "response"
                 for message in venue_outbound.messages(fact, child, kind, settings.begin_string, responds=responds):
                     sent = self._send(peer, message, now_ns)
-                    self._sent_to_venues[venue, str(sent.msg_seq_num)] = sent.raw
-                    if len(self._sent_to_venues) > SENT_REMEMBERED:
-                        del self._sent_to_venues[next(iter(self._sent_to_venues))]
+                    self._remember_sent(venue, sent.msg_seq_num, sent.raw)
             elif isinstance(fact, client_outbound.REPORTED):
                 self._tell_client(fact, now_ns)
 

@@ -30,6 +30,7 @@ from service.orders import OrderRefused
 from service.orders import listing as open_orders
 from service.recovery import recover
 from service.reload import Reload, connect, passwords, reload
+from service.replay import code_version
 from service.sessions import SessionCommand, SessionRefused, check, label, listing
 
 log = structlog.get_logger()
@@ -250,6 +251,7 @@ def recovered_node(
             stopwatch=time.perf_counter_ns,
             image=recovered.image,
             passwords=secrets,
+            version=code_version(),
         )
     finally:
         gc.enable()

@@ -65,6 +65,13 @@ def state_hash(state: State) -> str:
     return _hashes(state)[0].hex()
 
 
+def different(state: State, other: State) -> list[str]:
+    """The attributes in which two states differ."""
+    canonical = _Canonical()
+    mine, theirs = ({name: canonical.value(value) for name, value in _held(each).items()} for each in (state, other))
+    return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+
+
 def write(file: Path, image: NodeImage) -> str:
     """The hash of the state. The file is complete and read back before it has its name; OSError if it can't be."""
     hashed, layout = _hashes(image.state)
@@ -196,6 +203,9 @@ class _Canonical:
 
     def encode(self, state: State) -> bytes:
         return self._encoder.encode(state)
+
+    def value(self, value: Any) -> bytes:
+        return self._encoder.encode(sorted(value) if isinstance(value, set | frozenset) else value)
 
     def _shown(self, obj: Any) -> Any:
         kind = type(obj)

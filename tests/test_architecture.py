@@ -87,6 +87,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
         "room on the disk, segments and snapshots of the journal",
     ),
     "service/kill_file.py": ({"os", "pathlib", "threading", "files"}, "the kill switch that is a file"),
+    "service/replay.py": ({"pathlib", "files"}, "names what it reads; hashes the sources that decide"),
     "service/recovery.py": ({"pathlib"}, "names the files that a start reads"),
     "service/snapshot.py": ({"io", "os", "pathlib", "files"}, "writes and reads snapshots"),
     "service/learn.py": ({"pathlib", "files"}, "names the tape's files, writes the study's JSON"),

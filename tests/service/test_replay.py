@@ -1,0 +1,169 @@
+"""A journal played again: the same state at every snapshot, and the same decisions by the same code and settings."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from domain.commands import ReleaseKillSwitch, SetKillSwitch
+from domain.facts import ChildFilled, ChildSubmitted, DecisionMade, decode_batch, encode_batch
+from domain.fields import Side
+from router import scoring
+from router.state import State
+from service.journal import Journal
+from service.node import Node
+from service.replay import Replayer, verify
+from service.snapshot import snapshot_name, state_hash, write
+from tests.service.platform import Platform, patient_plan, plan, small_config
+
+
+def eventful() -> Platform:
+    """A recorded day with orders of every kind, lost connections, a crash, a switch, a full disk and a stop."""
+    config = small_config(service__record_market_data=True)
+    first, second = config.clients
+    first = msgspec.structs.replace(first, on_disconnect="cancel", disconnect_grace_s=2.0)
+    config = msgspec.structs.replace(config, clients=(first, second))
+    config = msgspec.structs.replace(config, journal=msgspec.structs.replace(config.journal, keep_orders=5))
+    plans = {"EMS1": patient_plan(config, "EMS1"), "EMS2": plan(config, "EMS2", 8, 3)}
+    platform = Platform(seed=4, config=config, plans=plans)
+    platform.run(4)
+    for name in ("ARGO", "BRIGMD", "EMS2"):
+        platform.cut(name)
+        platform.run(0.5)
+    platform.crash()
+    platform.run(1)
+    platform.operator(SetKillSwitch("venue:ARGO", "ops", "drill"))
+    platform.run(0.5)
+    platform.operator(ReleaseKillSwitch("venue:ARGO", "ops"))
+    platform.node.stops = lambda: {"symbol:BRVO": ("kill file of ops", "smoke")}
+    platform.run(1)
+    platform.node.stops = dict
+    platform.operator(ReleaseKillSwitch("symbol:BRVO", "ops"))
+    platform.run(0.5)
+    for change, text in ((platform.node.pause, "full"), (platform.node.unpause, "room")):
+        platform.perform(platform.process.perform(change(text, platform.now_ns)))
+        platform.run(0.3)
+    platform.ems["EMS2"].new_order("BAD", "NONE", Side.BUY, 300, account="ACC2", strategy="sweep")
+    platform.world.wake("EMS2")
+    platform.kept_away.add("EMS1")
+    platform.cut("EMS1")
+    platform.run(4)
+    platform.kept_away.clear()
+    platform.begin_shutdown()
+    platform.run(0.3)
+    platform.end_shutdown()
+    platform.crash()
+    platform.finish()
+    return platform
+
+
+@pytest.fixture(scope="module")
+def platform() -> Platform:
+    return eventful()
+
+
+def replayed(platform: Platform, batches: list | None = None, **changes) -> Replayer:
+    config = msgspec.structs.replace(platform.config, **changes)
+    replayer = Replayer(config, platform.model, "0.1.0")
+    replayer.feed(list(platform.process.recorded()) if batches is None else batches)
+    return replayer
+
+
+def test_the_same_code_model_and_config_decide_the_same(platform: Platform):
+    replayer = replayed(platform)
+    assert replayer.differences == []
+    recorded = [fact for fact in platform.facts if isinstance(fact, DecisionMade)]
+    assert replayer.decisions == len(recorded) > 100
+    assert replayer.market_data > 1000
+    assert state_hash(replayer._state) == state_hash(platform.node.state)
+
+
+def test_another_setting_is_named_as_the_reason(platform: Platform):
+    policy = msgspec.structs.replace(platform.config.policy, max_children_per_decision=2)
+    replayer = replayed(platform, policy=policy)
+    assert replayer.differences
+    was = platform.config.policy.max_children_per_decision
+    reason = f"config: policy.max_children_per_decision was {was}, is 2"
+    assert all(difference.reasons == (reason,) for difference in replayer.differences)
+    assert any(isinstance(difference.recorded, DecisionMade) for difference in replayer.differences)
+    assert state_hash(replayer._state) == state_hash(platform.node.state)  # what was done stays done
+
+
+def test_other_code_is_seen_and_named(platform: Platform, monkeypatch: pytest.MonkeyPatch):
+    original = scoring.score
+
+    def dearer(*arguments):
+        return [msgspec.structs.replace(each, cost_bps=each.cost_bps + 1) for each in original(*arguments)]
+
+    monkeypatch.setattr("router.routing.score", dearer)
+    replayer = Replayer(platform.config, platform.model, "0.2.0")
+    replayer.feed(platform.process.recorded())
+    assert replayer.differences
+    assert all(each.reasons == ("code: 0.1.0 then, 0.2.0 now",) for each in replayer.differences)
+
+
+def test_a_fact_that_was_tampered_with_has_no_known_reason(platform: Platform):
+    batches = list(platform.process.recorded())
+    number = next(number for number, batch in enumerate(batches) if any(isinstance(f, ChildSubmitted) for f in batch))
+    batches[number] = [
+        msgspec.structs.replace(fact, order_qty=fact.order_qty - 1) if isinstance(fact, ChildSubmitted) else fact
+        for fact in batches[number]
+    ]
+    first = replayed(platform, batches[: number + 1]).differences[0]
+    assert isinstance(first.recorded, ChildSubmitted) and isinstance(first.decided, ChildSubmitted)
+    assert first.recorded.order_qty == first.decided.order_qty - 1
+    assert "nothing that is known" in first.reasons[0]
+
+
+def journal_of(platform: Platform, path: Path, skip: int = -1) -> Path:
+    """Three segments, and snapshots of a node that misses the batch `skip`."""
+    journal = Journal.open(path / "journal")
+    batches = list(platform.process.recorded())
+    seen = []
+    for number, batch in enumerate(batches):
+        if number in (len(batches) // 2, len(batches) - 5):
+            journal.roll(number)
+            node = Node(platform.config, platform.model, "", 0, recorded=seen)
+            write(journal.path / snapshot_name(journal.segment), node.image())
+        journal.append(batch)
+        if number != skip:
+            seen.append(batch)
+    journal.close()
+    return journal.path
+
+
+def test_the_state_is_compared_at_every_snapshot_and_told_at_the_end(platform: Platform, tmp_path: Path):
+    path = journal_of(platform, tmp_path)
+    second, third, end = verify(path)
+    assert (second.segment, third.segment, end.segment) == (2, 3, 0)
+    for each in (second, third):
+        assert each.state_hash == each.recorded_hash and each.parts == []
+    assert end.state_hash == state_hash(platform.node.state)
+    (path / "00000001.journal").unlink()  # as retention would
+    assert list(verify(path))[-1] == end
+
+
+def test_a_state_that_is_not_the_sum_of_its_facts_is_named_part_by_part(platform: Platform, tmp_path: Path):
+    batches = list(platform.process.recorded())
+    fill = next(n for n, batch in enumerate(batches) if [f for f in batch if isinstance(f, ChildFilled)])
+    second, *_ = verify(journal_of(platform, tmp_path, skip=fill))
+    assert second.state_hash != second.recorded_hash
+    assert {"children", "executions", "exposure"} <= set(second.parts)
+
+
+def test_a_batch_reads_back_as_it_was_decided(platform: Platform):
+    """What is compared has been through the file: no fact may lose anything on the way."""
+    for batch in platform.process.recorded():
+        assert decode_batch(encode_batch(batch)) == batch
+
+
+def test_every_attribute_of_the_state_is_in_its_hash():
+    state = State()
+    for name in vars(state):
+        if name == "_appliers":
+            continue
+        changed = State()
+        setattr(changed, name, "something else")
+        assert state_hash(changed) != state_hash(state), name
+    assert re.fullmatch(r"[0-9a-f]{64}", state_hash(state))
