@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from domain.commands import ReleaseKillSwitch, SetKillSwitch
+from domain.commands import AmendOrder, CancelOrder, NotifyClients, ReleaseKillSwitch, SetKillSwitch
 from domain.facts import (
     AnyFact,
     ChildSubmitted,
     ClientDown,
+    ClientNotified,
     ClientUp,
     DecisionMade,
     EpochStarted,
@@ -30,6 +31,9 @@ from domain.facts import (
     ModelLoaded,
     OrdersPaused,
     OrdersResumed,
+    ParentCancelRequested,
+    ParentReplaceRequested,
+    PasswordReplaced,
     SessionAdvanced,
     SessionReset,
     SessionSwitched,
@@ -52,7 +56,9 @@ from service.node import VERSION, Node
 from service.snapshot import NodeImage, different, load, snapshot_name, snapshots, state_hash
 
 DECIDES = ("domain", "risk", "router", "gateway", "venues")  # packages whose code a decision depends on
-ASIDE = (MessageSent, SessionAdvanced, SessionReset, SessionSwitched, LatencyMeasured, SnapshotTaken)
+ASIDE = (
+    *(MessageSent, SessionAdvanced, SessionReset, SessionSwitched, PasswordReplaced, LatencyMeasured, SnapshotTaken),
+)
 KILL_FILE = "kill file"
 
 
@@ -208,6 +214,13 @@ class Replayer:
                 facts = engine.finish(now_ns, cancel_parents=cancel)
             case KillSwitchSet(scope=scope, by=by, text=text):
                 facts = engine.operator(SetKillSwitch(scope, by, text), now_ns)
+            case ParentCancelRequested(parent_id=parent_id, by=by, text=text) if by:
+                facts = engine.operator(CancelOrder(parent_id, by, text), now_ns)
+            case ParentReplaceRequested(parent_id=parent_id, by=by, text=text) if by:
+                wanted = AmendOrder(parent_id, by, text, opening.order_qty, opening.limit_px)
+                facts = engine.operator(wanted, now_ns)
+            case ClientNotified(client=client, by=by, text=text):
+                facts = engine.operator(NotifyClients(client, by, text), now_ns)
             case KillSwitchReleased(scope=scope, by=by):
                 facts = engine.operator(ReleaseKillSwitch(scope, by), now_ns)
             case _:

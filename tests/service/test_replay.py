@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from domain.commands import ReleaseKillSwitch, SetKillSwitch
+from domain.commands import AmendOrder, CancelOrder, NotifyClients, ReleaseKillSwitch, SetKillSwitch
 from domain.facts import ChildFilled, ChildSubmitted, DecisionMade, decode_batch, encode_batch
 from domain.fields import Side
 from router import scoring
@@ -40,6 +40,10 @@ def eventful() -> Platform:
     platform.run(1)
     platform.node.stops = dict
     platform.operator(ReleaseKillSwitch("symbol:BRVO", "ops"))
+    cancelled, amended = list(platform.node.state.open_parents)[:2]
+    platform.operator(CancelOrder(cancelled, "ops", "on the telephone"))
+    platform.operator(AmendOrder(amended, "ops", "on the telephone", order_qty=9_000))
+    platform.operator(NotifyClients("", "ops", "a drill"))
     platform.run(0.5)
     for change, text in ((platform.node.pause, "full"), (platform.node.unpause, "room")):
         platform.perform(platform.process.perform(change(text, platform.now_ns)))
@@ -149,7 +153,7 @@ def test_a_state_that_is_not_the_sum_of_its_facts_is_named_part_by_part(platform
     fill = next(n for n, batch in enumerate(batches) if [f for f in batch if isinstance(f, ChildFilled)])
     second, *_ = verify(journal_of(platform, tmp_path, skip=fill))
     assert second.state_hash != second.recorded_hash
-    assert {"children", "executions", "exposure"} <= set(second.parts)
+    assert {"exposure", "statistics"} <= set(second.parts)
 
 
 def test_a_batch_reads_back_as_it_was_decided(platform: Platform):
