@@ -139,5 +139,20 @@ class ReleaseKillSwitch(msgspec.Struct, frozen=True, tag=True):
     by: str
 
 
+class PromoteModel(msgspec.Struct, frozen=True, tag=True):
+    """The next stage for a model, or the first; `approved_by` is the person who allows it, where one has to."""
+
+    model_id: str
+    by: str
+    approved_by: str = ""
+    text: str = ""
+
+
+class RollBackModel(msgspec.Struct, frozen=True, tag=True):
+    by: str
+    text: str
+
+
+ModelCommand = PromoteModel | RollBackModel
 ClientCommand = NewParent | CancelParent | ReplaceParent | MassCancel | DisputeExecution
 OperatorCommand = SetKillSwitch | ReleaseKillSwitch | CancelOrder | AmendOrder | NotifyClients

@@ -635,6 +635,48 @@ class ModelLoaded(Fact, frozen=True):
     text: str
 
 
+class ModelStaged(Fact, frozen=True):
+    """A model is on trial beside `reference_id` from here on: "shadow", "canary" with a share of parents, "champion".
+
+    `approved_by` is the person who allowed it, where the config asks for one.
+    """
+
+    model_id: str
+    stage: str
+    share: float
+    reference_id: str
+    by: str
+    approved_by: str = ""
+    text: str = ""
+
+
+class ModelRolledBack(Fact, frozen=True):
+    """The model on trial is gone, and `reference_id` serves every parent. `by` is "" where its evidence decided it."""
+
+    model_id: str
+    reference_id: str
+    by: str
+    text: str
+
+
+class ModelFailed(Fact, frozen=True):
+    """A model gave no usable answer for a decision; the reference answered in its place."""
+
+    model_id: str
+    decision_id: int
+    text: str
+
+
+class DecisionShadowed(Fact, frozen=True):
+    """What the model that did not choose said of the decision just made, in the order of its candidates."""
+
+    decision_id: int
+    model_id: str
+    fill_probabilities: list[float]
+    costs_bps: list[float]
+    elapsed_ns: int  # of its prediction, 0 in virtual time
+
+
 class LatencyMeasured(Fact, frozen=True):
     """From an order's bytes in to its first child's bytes handed to the socket, journal write included."""
 
@@ -707,6 +749,10 @@ AnyFact = (
     | KillSwitchSet
     | KillSwitchReleased
     | ModelLoaded
+    | ModelStaged
+    | ModelRolledBack
+    | ModelFailed
+    | DecisionShadowed
     | LatencyMeasured
 )
 

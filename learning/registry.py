@@ -67,6 +67,11 @@ def set_champion(directory: Path, model_id: str) -> None:
     pointer.replace(directory / CHAMPION_FILE)
 
 
+def clear_champion(directory: Path) -> None:
+    """From the next load on no model serves."""
+    (directory / CHAMPION_FILE).unlink(missing_ok=True)
+
+
 def models(directory: Path) -> list[Registered]:
     """All models, the oldest first; those that can't be read at the end."""
     serving = champion(directory)

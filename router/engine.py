@@ -13,6 +13,7 @@ from domain.commands import (
     CancelOrder,
     NotifyClients,
     OperatorCommand,
+    PromoteModel,
     ReleaseKillSwitch,
     SetKillSwitch,
 )
@@ -35,6 +36,8 @@ from domain.facts import (
     ExecutionUnknown,
     KillSwitchReleased,
     KillSwitchSet,
+    ModelRolledBack,
+    ModelStaged,
     OrdersPaused,
     OrdersResumed,
     ParentEnding,
@@ -54,6 +57,7 @@ from router.requests import Requests
 from router.routing import Routing
 from router.settlement import answered, ends_short, is_counted
 from router.state import State
+from router.trial import STEPS
 from router.upkeep import Keep, Upkeep
 from router.working import RETRY_NS
 
@@ -73,6 +77,9 @@ ChildReport = (
 )
 
 
+JUDGED_EVERY = 50  # pieces of evidence between two looks at a trial; an error of the model is looked at at once
+
+
 class Engine(Requests):
     """The decisions of the router over one `State` and one `MarketView`; `grace_ns` and `keep` as in `Upkeep`."""
 
@@ -85,6 +92,7 @@ class Engine(Requests):
         keep: Keep | None = None,
     ) -> None:
         super().__init__(state, market, routing)
+        self._judged_news = 0
         self.upkeep = Upkeep(state, self.working, {} if grace_ns is None else grace_ns, keep or Keep())
 
     # --- what venues report ---
@@ -289,6 +297,53 @@ class Engine(Requests):
             text = "held: its orders at a venue that can't be asked may still fill; canceled when that is known"
             for parent in list(self.state.open_parents.values()):
                 yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text=text)
+
+    def promote(self, command: PromoteModel, now_ns: int) -> Iterator[AnyFact]:
+        """The next stage of the model, which `routing.candidate` holds; see `refusal`."""
+        trial = self.state.trial
+        again = command.model_id == trial.model_id
+        step = trial.next_step() if again else STEPS[0]
+        assert step is not None
+        yield ModelStaged(
+            at_ns=now_ns,
+            model_id=command.model_id,
+            stage=step[0],
+            share=step[1],
+            reference_id=trial.reference_id if again else self.routing.model.model_id,
+            by=command.by,
+            approved_by=command.approved_by,
+            text=command.text,
+        )
+
+    def promotion_refused(self, command: PromoteModel, approval: tuple[str, ...]) -> str:
+        """Why the model may not go on, "" if it may; `approval` names the stages that a person has to allow."""
+        trial = self.state.trial
+        again = command.model_id == trial.model_id
+        if trial.model_id and not again and trial.stage != "champion":
+            return f"{trial.model_id} is on trial ({trial.stage} {trial.share:.0%}): roll it back or let it end first"
+        if not again and command.model_id == self.routing.model.model_id:
+            return f"{command.model_id} serves already"
+        step = trial.next_step() if again else STEPS[0]
+        if step is None:
+            return f"{command.model_id} serves every parent already"
+        if again and (missing := trial.missing()):
+            return f"not enough evidence: {missing}"
+        if step[0] in approval and not command.approved_by:
+            return f"the config asks for a person's approval of {step[0]}: say who, with --approved-by"
+        return ""
+
+    def roll_back(self, by: str, text: str, now_ns: int) -> Iterator[AnyFact]:
+        trial = self.state.trial
+        yield ModelRolledBack(at_ns=now_ns, model_id=trial.model_id, reference_id=trial.reference_id, by=by, text=text)
+        self.routing.candidate = None
+
+    def judge_trial(self, now_ns: int) -> Iterator[AnyFact]:
+        """ModelRolledBack, if the evidence that has come since the last look says so."""
+        trial = self.state.trial
+        if trial.model_id and (trial.errors or trial.news - self._judged_news >= JUDGED_EVERY):
+            self._judged_news = trial.news
+            if verdict := trial.verdict():
+                yield from self.roll_back("", verdict, now_ns)
 
     def operator(self, command: OperatorCommand, now_ns: int) -> Iterator[AnyFact]:
         match command:

@@ -9,9 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from domain.facts import AnyFact, CandidateRecord, ChildRiskRejected, ChildSubmitted, DecisionMade
-from domain.fields import OrdType, TimeInForce, TradingStatus, VenueKind
+from domain.facts import (
+    AnyFact,
+    CandidateRecord,
+    ChildRiskRejected,
+    ChildSubmitted,
+    DecisionMade,
+    DecisionShadowed,
+    ModelFailed,
+)
+from domain.fields import OrdType, Side, TimeInForce, TradingStatus, VenueKind
 from domain.instruments import Instrument, VenueTerms
 from domain.market import SymbolView
 from domain.orders import ParentOrder
@@ -30,6 +39,27 @@ from router.strategies import Slice
 from router.terms import Terms, passed_on
 
 _NOTHING: Features = np.zeros((0, len(FEATURES)), dtype=np.float32)
+
+
+class ModelUnusable(Exception):  # noqa: N818 - the answer of a model, not ours
+    """A model raised, or said something that is no probability."""
+
+
+def _predict(
+    model: FillModel, rows: Features, horizons_ns: NDArray[np.int64]
+) -> tuple[list[float], list[float] | None]:
+    try:
+        predicted, markouts = model.predict(rows, horizons_ns)
+    except Exception as error:  # ONNX Runtime raises its own classes straight from Exception
+        raise ModelUnusable(f"{type(error).__name__}: {error}"[:200]) from error
+    probabilities = predicted.tolist()
+    if not all(0.0 <= p <= 1.0 for p in probabilities):
+        raise ModelUnusable(f"P(fill) {probabilities}, expected 0 to 1")
+    if markouts is None:
+        return probabilities, None
+    if not np.isfinite(markouts).all():
+        raise ModelUnusable(f"markouts {markouts.tolist()}, expected numbers")
+    return probabilities, markouts.tolist()
 
 
 class Routing:
@@ -51,10 +81,48 @@ class Routing:
         self.policy = policy
         self._peg_policy = msgspec.structs.replace(policy, max_dark_share=1.0)
         self.model = model
+        self.candidate: FillModel | None = None  # on trial beside it, if the state's trial names it
         self.schema_hash = schema_hash(venues)
         self._seed = seed
         self._stopwatch = stopwatch  # ns; a constant in virtual time
         self._venue_index = {name: index for index, name in enumerate(sorted(venues))}
+
+    def _models(self, state: State, parent_id: str) -> tuple[FillModel, FillModel | None]:
+        """The model that serves a parent, and the one that scores beside it during a trial."""
+        trial, candidate = state.trial, self.candidate
+        if candidate is None or candidate.model_id != trial.model_id:
+            return self.model, None
+        return (candidate, self.model) if trial.serves(parent_id) else (self.model, candidate)
+
+    def _shadowed(
+        self,
+        model: FillModel,
+        state: State,
+        side: Side,
+        slice_: Slice,
+        view: SymbolView,
+        found: list[Candidate],
+        rows: Features,
+        now_ns: int,
+    ) -> DecisionShadowed | ModelFailed:
+        """What the other model says of the decision that was just made; it chooses nothing."""
+        started_ns = self._stopwatch()
+        horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
+        decision_id = state.decision_count
+        try:
+            probabilities, markouts_bps = _predict(model, rows, horizons_ns)
+        except ModelUnusable as error:
+            return ModelFailed(at_ns=now_ns, model_id=model.model_id, decision_id=decision_id, text=str(error))
+        elapsed_ns = self._stopwatch() - started_ns
+        scores = score(found, probabilities, side, slice_, view, self.venues, state.statistics, markouts_bps)
+        return DecisionShadowed(
+            at_ns=now_ns,
+            decision_id=decision_id,
+            model_id=model.model_id,
+            fill_probabilities=probabilities,
+            costs_bps=[one.cost_bps for one in scores],
+            elapsed_ns=elapsed_ns,
+        )
 
     def look(
         self,
@@ -98,10 +166,20 @@ class Routing:
         decision_id = state.decision_count + 1
         records: list[CandidateRecord] = []
         matrix = b""
+        serving, other = self._models(state, parent.parent_id)
         if found:
             horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
-            predicted, markouts = self.model.predict(rows, horizons_ns)
-            probabilities, markouts_bps = predicted.tolist(), None if markouts is None else markouts.tolist()
+            failed = None
+            try:
+                probabilities, markouts_bps = _predict(serving, rows, horizons_ns)
+            except ModelUnusable as error:
+                if serving is self.model:
+                    raise
+                failed = error
+                probabilities, markouts_bps = _predict(self.model, rows, horizons_ns)
+            if failed is not None:
+                yield ModelFailed(at_ns=now_ns, model_id=serving.model_id, decision_id=decision_id, text=str(failed))
+                serving, other = self.model, None
             scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics, markouts_bps)
             if terms is not None and terms.whole:
                 chosen = allocate_whole(slice_, found, scores, policy)
@@ -127,12 +205,14 @@ class Routing:
             horizon_ns=max((candidate.horizon_ns for candidate in found), default=0),
             bid_px=view.bid_px,
             ask_px=view.ask_px,
-            model_id=self.model.model_id,
+            model_id=serving.model_id,
             schema_hash=self.schema_hash,
             features=matrix,
             candidates=records,
             elapsed_ns=self._stopwatch() - started_ns,
         )
+        if other is not None and found:
+            yield self._shadowed(other, state, order.side, slice_, view, found, rows, now_ns)
         for index, record in enumerate(records):
             if not record.chosen_qty:
                 continue

@@ -28,11 +28,15 @@ from domain.facts import (
     ClientDown,
     ClientUp,
     DecisionMade,
+    DecisionShadowed,
     EpochStarted,
     KillSwitchReleased,
     KillSwitchSet,
     MarkoutMeasured,
     MassCancelAnswered,
+    ModelFailed,
+    ModelRolledBack,
+    ModelStaged,
     OrdersPaused,
     OrdersResumed,
     OrdersRetired,
@@ -69,6 +73,7 @@ from risk.locates import Locates
 from risk.rate import MessageRate
 from router.markouts import DueMarkouts
 from router.statistics import VenueStatistics
+from router.trial import Trial
 from router.used_ids import UsedIds
 
 
@@ -121,6 +126,8 @@ class State:
         self.kill_switch = KillSwitch()
         self.statistics = VenueStatistics()
         self.markouts = DueMarkouts()
+        self.trial = Trial()
+        self._made: DecisionMade | None = None  # the latest
         self.parent_count = 0
         self.child_count = 0
         self.cancel_count = 0
@@ -162,6 +169,10 @@ class State:
             ChildFillBusted: self._child_fill_changed,
             ChildFillCorrected: self._child_fill_changed,
             MarkoutMeasured: self._markout_measured,
+            DecisionShadowed: self._decision_shadowed,
+            ModelStaged: self._model_staged,
+            ModelRolledBack: self._model_rolled_back,
+            ModelFailed: self._model_failed,
             ChildCanceled: self._child_ended,
             ChildExpired: self._child_ended,
             ChildRejected: self._child_ended,
@@ -213,6 +224,7 @@ class State:
         self._trails[fact.parent_id] = _Trail()
         self._cl_ord_id_used(fact.client, fact.cl_ord_id, fact.parent_id)
         self.locates.apply_changed(parent, parent.order_qty, fact.at_ns)
+        self.trial.apply_accepted(fact)
 
     def _cl_ord_id_used(self, client: str, cl_ord_id: str, parent_id: str) -> None:
         self.parent_by_cl_ord_id[client, cl_ord_id] = parent_id
@@ -262,6 +274,7 @@ class State:
         self.open_parents.pop(fact.parent_id, None)
         self.ending.pop(fact.parent_id, None)
         self.done_parents[fact.parent_id] = fact.at_ns
+        self.trial.apply_done(fact.parent_id)
         self.decisions_of.pop(fact.parent_id, None)
         self.idle_decisions.pop(fact.parent_id, None)
         self.auctioned.pop(fact.parent_id, None)
@@ -273,6 +286,20 @@ class State:
         self.decisions_of[fact.parent_id] = self.decisions_of.get(fact.parent_id, 0) + 1
         self.idle_decisions[fact.parent_id] = self.idle_decisions.get(fact.parent_id, 0) + 1
         self._forget_quotes(fact.parent_id)
+        self.trial.apply_decision(fact)
+        self._made = fact if self.trial.model_id else None
+
+    def _decision_shadowed(self, fact: DecisionShadowed) -> None:
+        self.trial.apply_shadowed(self._made, fact)
+
+    def _model_staged(self, fact: ModelStaged) -> None:
+        self.trial.apply_staged(fact)
+
+    def _model_rolled_back(self, fact: ModelRolledBack) -> None:
+        self.trial.apply_rolled_back(fact)
+
+    def _model_failed(self, fact: ModelFailed) -> None:
+        self.trial.apply_failed(fact)
 
     def _child_submitted(self, fact: ChildSubmitted) -> None:
         self.child_count += 1
@@ -284,6 +311,7 @@ class State:
         self.exposure.apply_submitted(fact.child_id, fact.account, fact.symbol, fact.side, fact.order_qty, fact.px)
         self.rate.apply(fact.venue, fact.at_ns)
         self.statistics.apply_submitted(fact)
+        self.trial.apply_submitted(self._made, fact)
 
     def _child_changed(
         self, fact: ChildAcknowledged | ChildCancelRejected | ChildUncertain | ChildStatus | ChildDisputed
@@ -326,6 +354,7 @@ class State:
         self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px)
         self.statistics.apply_filled(child, fact)
         self.markouts.apply_filled(order, fact)
+        self.trial.apply_filled(self.parents[order.parent_id].accepted, child, fact)
         if not child.is_open:
             self._forget_open(child)
 
@@ -333,6 +362,7 @@ class State:
         filled = self.markouts.apply_measured(fact)
         if filled is not None:
             self.statistics.apply_markout(filled.order, filled.fill, fact)
+            self.trial.apply_markout(filled.order, filled.fill, fact)
 
     def _child_fill_changed(self, fact: ChildFillBusted | ChildFillCorrected) -> None:
         child = self.children[fact.child_id]
@@ -354,7 +384,8 @@ class State:
         child.apply(fact)
         if was_open and not child.is_open:
             self.exposure.apply_ended(fact.child_id)
-            self.statistics.apply_ended(child, fact)
+            counted = self.statistics.apply_ended(child, fact)
+            self.trial.apply_ended(child, known=counted)
             if child.submitted.action is Action.AUCTION and not child.cancel_reason:
                 expired = child.ord_status is OrdStatus.EXPIRED
                 self.auctioned[child.submitted.parent_id] = OrdStatus.EXPIRED if expired else OrdStatus.CANCELED

@@ -87,15 +87,17 @@ class VenueStatistics:
         if completes and child.cancel_reason in ("", "horizon"):
             self._observed(order).apply_order(1.0, rejected=False)
 
-    def apply_ended(self, child: ChildOrder, fact: ChildCanceled | ChildExpired | ChildRejected) -> None:
-        """To be called once, after the fact that ended the child."""
+    def apply_ended(self, child: ChildOrder, fact: ChildCanceled | ChildExpired | ChildRejected) -> bool:
+        """To be called once, after the fact that ended the child; whether its outcome is known and was counted."""
         order = child.submitted
         if order.horizon_ns:
             left_qty = max(order.order_qty - child.cum_qty, 0)
             self._resting_qty[order.venue, order.symbol, order.side.sign] -= left_qty
         rejected = isinstance(fact, ChildRejected)
-        if rejected or not order.horizon_ns or child.cancel_reason == "horizon":
+        known = rejected or not order.horizon_ns or child.cancel_reason == "horizon"
+        if known:
             self._observed(order).apply_order(min(child.cum_qty / order.order_qty, 1.0), rejected=rejected)
+        return known
 
     def apply_markout(self, order: ChildSubmitted, fill: ChildFilled, fact: MarkoutMeasured) -> None:
         if fact.after_ns == MARKOUT_NS and fact.mid2_px:

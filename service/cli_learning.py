@@ -81,25 +81,22 @@ def learn(args: argparse.Namespace) -> int:
 
 
 def models(args: argparse.Namespace) -> int:
-    from datetime import UTC, datetime
-
-    from learning.registry import models as registered
     from router.model import ModelRefused
+    from service import models as service_models
 
     try:
-        found = registered(args.models)
+        match args.action:
+            case "show":
+                return service_models.show(args.models, args.model)
+            case "compare":
+                return service_models.compare(args.models, args.model)
+            case "promote":
+                return service_models.promote(args)
+            case "rollback":
+                return service_models.roll_back(args)
+        return service_models.listed(args.models)
     except ModelRefused as refused:
         raise CommandError(str(refused)) from None
-    if not found:
-        print(f"no models in {args.models}")
-    for model in found:
-        serving = "  serving" if model.is_champion else ""
-        if model.metadata is None:
-            print(f"{model.model_id}  refused: {model.problem}{serving}")
-        else:
-            created = datetime.fromtimestamp(model.metadata.created_ns // 1_000_000_000, UTC)
-            print(f"{model.model_id}  {created:%Y-%m-%d %H:%M:%S}  schema {model.metadata.schema_hash}{serving}")
-    return 0
 
 
 def _seconds(text: str) -> float:
@@ -178,9 +175,35 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     taped.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
 
-    listed = command("models", models, "list the registered models")
-    listed.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+    text = "the registered models; promote and rollback change the one that a running daemon has on trial"
+    listed = command("models", models, text)
+    listed.set_defaults(action="list")
+    _registry_option(listed)
+    acts = listed.add_subparsers(dest="action", metavar="ACTION")
+    for action, text in (
+        ("list", "one line a model (if no action is named)"),
+        ("show", "all that is known of a model, as JSON"),
+        ("compare", "figures of models side by side"),
+        ("promote", "the next stage: shadow, canary at 1, 5, 25, 50 and 100%%, champion"),
+        ("rollback", "the model on trial goes, and the one before serves all"),
+    ):
+        acting = acts.add_parser(action, help=text, description=text)
+        if action == "compare":
+            acting.add_argument("model", nargs="+", metavar="MODEL")
+        elif action in ("show", "promote"):
+            acting.add_argument("model", metavar="MODEL")
+        if action in ("promote", "rollback"):
+            acting.add_argument("--config", type=existing, required=True, metavar="FILE", help="of the daemon")
+            acting.add_argument("--text", default="", help="why")
+        else:
+            _registry_option(acting)
+        if action == "promote":
+            acting.add_argument("--approved-by", default="", metavar="NAME", help="who allows it, where one has to")
 
 
 def _archive_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--archive", type=Path, default=Path("var/archive"), metavar="DIR", help="of Parquet files")
+
+
+def _registry_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")

@@ -120,6 +120,7 @@ class InstrumentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str = ""
     required: bool = False
+    approval: tuple[Literal["shadow", "canary", "champion"], ...] = ()
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

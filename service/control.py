@@ -10,6 +10,8 @@
     {"command": "amend", "order_id": "1JS897G-P1", "order_qty": 500, "by": "ops"}      -> {"ok": true}
     {"command": "notify", "name": "EMS1", "by": "ops", "text": "ARGO is closed"}       -> {"ok": true}
     {"command": "reload", "by": "ops"}                                                -> {"ok": true, "changes": [...]}
+    {"command": "promote", "name": "1678f944d50f", "by": "ops", "approved_by": "quant"} -> {"ok": true}
+    {"command": "rollback", "by": "ops", "text": "worse"}                              -> {"ok": true}
     {"command": "kil"}                                                                -> {"ok": false, "error": "..."}
 
 The socket's file mode lets its owner in and nobody else; there is no other authentication.
@@ -19,7 +21,7 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,20 +31,25 @@ import msgspec
 from domain.commands import (
     AmendOrder,
     CancelOrder,
+    ModelCommand,
     NotifyClients,
     OperatorCommand,
+    PromoteModel,
     ReleaseKillSwitch,
+    RollBackModel,
     SetKillSwitch,
 )
 from domain.prices import px_from_text
 from risk.kill_switch import SCOPE_KINDS, valid_scope
+from router.model import ModelRefused
 from service.orders import OrderRefused
 from service.reload import Reload
 from service.sessions import Action, SessionCommand, SessionRefused
 
-Command = OperatorCommand | SessionCommand | Reload
+Command = OperatorCommand | SessionCommand | Reload | ModelCommand
 Operate = Callable[[Command], object]
 Status = Callable[[], Mapping[str, Any]]
+Prepare = Callable[[Command], Awaitable[None]]  # what takes time before a command can be carried out
 Listing = Callable[[], list[dict[str, Any]]]
 
 MAX_LINE_BYTES = 16 * 1024
@@ -63,11 +70,23 @@ class OrdersQuery(msgspec.Struct, frozen=True):
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: Literal[
-        "status", "kill", "release", "sessions", "session", "reload", "orders", "cancel", "amend", "notify"
+        "status",
+        "kill",
+        "release",
+        "sessions",
+        "session",
+        "reload",
+        "orders",
+        "cancel",
+        "amend",
+        "notify",
+        "promote",
+        "rollback",
     ]
     scope: str = ""
     by: str = ""
     text: str = ""
+    approved_by: str = ""
     action: Action | None = None
     name: str = ""
     next_in: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -99,6 +118,12 @@ def parse(line: bytes) -> Query | Command:
         if not asked.by:
             raise ValueError("by is empty: who asks for the reload?")
         return Reload(asked.by)
+    if asked.command in ("promote", "rollback"):
+        if not asked.by or (asked.command == "promote" and not asked.name):
+            raise ValueError(f"{asked.command} names by, and promote the model's name, not {line[:200]!r}")
+        if asked.command == "promote":
+            return PromoteModel(asked.name, asked.by, asked.approved_by, asked.text)
+        return RollBackModel(asked.by, asked.text)
     if not valid_scope(asked.scope):
         kinds = ", ".join(f"{kind}:NAME" for kind in SCOPE_KINDS)
         raise ValueError(f"scope {asked.scope!r} is none of firm, {kinds}")
@@ -139,13 +164,30 @@ def answer(line: bytes, operate: Operate, status: Status, sessions: Listing, ord
             return {"ok": True, "orders": orders()}
     try:
         done = operate(asked)
-    except (SessionRefused, OrderRefused) as refused:
+    except (SessionRefused, OrderRefused, ModelRefused) as refused:
         return {"ok": False, "error": str(refused)}
     return {"ok": True, "changes": done} if isinstance(done, list) else {"ok": True}
 
 
+async def _ready(line: bytes, prepare: Prepare) -> str:
+    """Why what the line asks for can't be carried out; "" where it can, or where `answer` has to say what is wrong."""
+    with suppress(ValueError):
+        asked = parse(line)
+        if isinstance(asked, PromoteModel):
+            try:
+                await prepare(asked)
+            except ModelRefused as refused:
+                return str(refused)
+    return ""
+
+
 async def serve_control(
-    path: Path, operate: Operate, status: Status, sessions: Listing, orders: Listing = list
+    path: Path,
+    operate: Operate,
+    status: Status,
+    sessions: Listing,
+    orders: Listing = list,
+    prepare: Prepare | None = None,
 ) -> asyncio.Server:
     """Listens at `path` until closed; OSError where that can't be.
 
@@ -156,7 +198,11 @@ async def serve_control(
         with suppress(OSError):
             try:
                 while line := await reader.readline():
-                    writer.write(msgspec.json.encode(answer(line, operate, status, sessions, orders)) + b"\n")
+                    refused = await _ready(line, prepare) if prepare is not None else ""
+                    told = {"ok": False, "error": refused}
+                    if not refused:
+                        told = answer(line, operate, status, sessions, orders)
+                    writer.write(msgspec.json.encode(told) + b"\n")
                     await writer.drain()
             except ValueError:  # what asyncio makes of a line over the limit
                 said = {"ok": False, "error": f"a line is over {MAX_LINE_BYTES} bytes"}

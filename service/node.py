@@ -21,7 +21,9 @@ from domain.commands import (
     NewParent,
     NotifyClients,
     OperatorCommand,
+    PromoteModel,
     ReplaceParent,
+    RollBackModel,
     StatusRequest,
 )
 from domain.facts import (
@@ -210,6 +212,21 @@ class Node:
     def unpause(self, text: str, now_ns: int) -> NodeOutput:
         if self.state.paused:
             self._commit(self.engine.unpause(text, now_ns), now_ns)
+        return self._output(now_ns)
+
+    def promote(self, command: PromoteModel, model: FillModel, now_ns: int) -> NodeOutput:
+        """The next stage of a model on trial, which `Engine.promotion_refused` has passed."""
+        routing, trial = self.engine.routing, self.state.trial
+        if command.model_id != trial.model_id:
+            if trial.stage == "champion" and routing.candidate is not None:
+                routing.model = routing.candidate
+            routing.candidate = model
+        self._commit(self.engine.promote(command, now_ns), now_ns)
+        return self._output(now_ns)
+
+    def roll_back(self, command: RollBackModel, now_ns: int) -> NodeOutput:
+        """The model on trial is gone; there must be one."""
+        self._commit(self.engine.roll_back(command.by, command.text, now_ns), now_ns)
         return self._output(now_ns)
 
     def session(self, command: SessionCommand, now_ns: int) -> NodeOutput:
@@ -567,6 +584,7 @@ class Node:
         )
 
     def _output(self, now_ns: int) -> NodeOutput:
+        self._commit(self.engine.judge_trial(now_ns), now_ns)
         writes, closes, advances = self.links.drain(now_ns)
         for advanced in advances:
             self._note(advanced)

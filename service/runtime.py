@@ -12,7 +12,7 @@ import msgspec
 import structlog
 import uvloop
 
-from domain.commands import ReleaseKillSwitch, SetKillSwitch
+from domain.commands import ModelCommand, ReleaseKillSwitch, RollBackModel, SetKillSwitch
 from domain.facts import AnyFact
 from fix import tcp
 from router.features import FEATURES, schema_hash
@@ -25,6 +25,7 @@ from service.keeper import LOOK_S, Keeper
 from service.kill_file import KillFile
 from service.links import EMS_PORT, PeerKind, market_data_port
 from service.logs import configure
+from service.model_desk import ModelDesk
 from service.node import Node, NodeOutput
 from service.orders import OrderRefused
 from service.orders import listing as open_orders
@@ -115,6 +116,8 @@ async def serve(config: ServiceConfig, path: Path) -> int:
         if journal.cut_bytes:
             log.warning("journal_tail_cut", path=str(journal.file), bytes=journal.cut_bytes)
         node = recovered_node(config, model, model_text, secrets)
+        desk = ModelDesk(config)
+        unresumed = desk.resume(node)
     except JournalError as error:
         log.error("journal_refused", text=str(error))
         return 1
@@ -124,6 +127,9 @@ async def serve(config: ServiceConfig, path: Path) -> int:
     kill_file.look()
     node.stops = lambda: kill_file.scopes
     endpoint.run(node.start, time.time_ns())
+    if unresumed:
+        log.error("trial_ended", text=unresumed)
+        endpoint.run(node.roll_back, RollBackModel("", unresumed), time.time_ns())
     listen = config.listen
     listener_tls = {EMS_PORT: listen.tls} if listen.tls else {}
     server = await tcp.serve(
@@ -159,6 +165,11 @@ async def serve(config: ServiceConfig, path: Path) -> int:
 
     def operate(command: Command) -> list[str] | None:
         nonlocal venues
+        if isinstance(command, ModelCommand):
+            desk.check(node, command)
+            server.perform(endpoint.run(desk.change, node, command, server.now_ns()))
+            desk.point(node)
+            return None
         if isinstance(command, Reload):
             new, done = reload(path, node.config, server, node.links, reconfigure)
             venues = {name: venue for venue in new.venues for name in (venue.name, market_data_port(venue.name))}
@@ -184,6 +195,7 @@ async def serve(config: ServiceConfig, path: Path) -> int:
     async def keep() -> None:
         while True:
             keeper.look(server.now_ns())
+            desk.point(node)
             await asyncio.sleep(LOOK_S)
 
     calm_collector()
@@ -194,9 +206,10 @@ async def serve(config: ServiceConfig, path: Path) -> int:
     control = await serve_control(
         config.control_path,
         operate,
-        lambda: status(node),
+        lambda: status(node) | {"trial": desk.status(node)},
         lambda: listing(node.links),
         lambda: open_orders(node.state),
+        desk.prepare,
     )
     await stop.wait()
     if failed:

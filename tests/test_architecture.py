@@ -94,6 +94,8 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/logs.py": ({"os", "files"}, "opens the log file"),
     "service/market.py": ({"pathlib", "files"}, "reads tapes, writes reports"),
     "service/reload.py": ({"pathlib", "files"}, "reads the config again, and the files with passwords"),
+    "service/model_desk.py": ({"asyncio", "pathlib"}, "loads models in a thread, names the registry"),
+    "service/models.py": ({"pathlib"}, "names the registry"),
     "service/runtime.py": (
         {"asyncio", "pathlib", "signal", "time", "uvloop", "files"},
         "the node as a process: its clock and signals",
