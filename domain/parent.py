@@ -246,8 +246,8 @@ class ParentOrder:
         self.cum_qty = others_qty + counted_qty
         self.notional_px += counted_qty * px - was_qty * was_px
         if not self.done or self.status is FILLED:
-            # A bust takes a filled order back to where it was and it is worked again (FIX matrix J.1.a); one that was
-            # canceled or has expired stays so (J.1.b).
+            # A bust takes a filled order back to where it was, open (FIX matrix J.1.a); one that was canceled or has
+            # expired stays so (J.1.b).
             self.status = self._filled_status()
             self.done = self.done and self.status is FILLED
         return counted_qty

@@ -50,7 +50,7 @@ from domain.facts import (
     VenueUnsure,
     VenueUp,
 )
-from domain.fields import TradingStatus
+from domain.fields import ExecRestatementReason, OrdStatus, TradingStatus
 from domain.market import MarketUpdate, MarketView
 from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
 from router.requests import Requests
@@ -133,6 +133,7 @@ class Engine(Requests):
                 if (venue, report.exec_id) in state.executions:
                     return
                 execution = state.executions.get((venue, report.exec_ref_id))
+                was_done = not state.parents[child.submitted.parent_id].is_open
                 if report.venue != venue or execution is None or execution.child_id != child.child_id:
                     text = f"{type(report).__name__} of an execution {report.exec_ref_id!r} that is not known"
                     yield _disputed(report, report.venue, text, now_ns)
@@ -144,6 +145,13 @@ class Engine(Requests):
                     yield msgspec.structs.replace(report, last_qty=execution.qty, last_px=execution.px)
                 else:
                     yield msgspec.structs.replace(report, was_qty=execution.qty, was_px=execution.px)
+                parent = state.parents[child.submitted.parent_id]
+                if was_done and parent.is_open and not self.routing.policy.rework_busted:
+                    # Nobody trades again unasked what was done and is taken back, perhaps hours later.
+                    text = f"{parent.leaves_qty} of {parent.order_qty} taken back after the order was filled"
+                    reason = ExecRestatementReason.BROKER_OPTION
+                    yield self.working.done(parent, OrdStatus.CANCELED, "", text, now_ns, reason)
+                    return
             case ChildStatus():
                 yield from self._settle_status(child, report, now_ns)
             case ChildCancelRejected() | ChildReplaceRejected():

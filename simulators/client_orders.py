@@ -236,6 +236,8 @@ class EmsBooks:
             if order.is_final or not self._is_pending(order, ord_status):
                 self._disagree(order, what, "OrdStatus(39)", ord_status.name)
             return
+        if ord_status is OrdStatus.SUSPENDED and not order.is_final:
+            return  # the market is halted: the order is what it was, and waits
         reopened = (was is OrdStatus.FILLED and exec_type is ExecType.REPLACED) or exec_type in _AMENDED
         if ord_status not in _RANK:
             self._disagree(order, what, "OrdStatus(39)", ord_status.name)
