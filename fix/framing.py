@@ -102,6 +102,8 @@ class Framer:
         """The next frame whose length and CheckSum(10) fit; None when more bytes are needed."""
         while True:
             buffer, start = self._buffer, self._position
+            if start == len(buffer):
+                return None
             header = _HEADER.match(buffer, start)
             if header is None:
                 if not self._skip_to_header():
