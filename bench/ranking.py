@@ -15,10 +15,17 @@ from time import perf_counter_ns
 import numpy as np
 import xgboost
 
+from domain.fields import Action, Side, VenueKind
+from domain.instruments import VenueTerms
+from domain.market import BookSnapshot, SymbolView
 from learning.dataset import Dataset
 from learning.registry import register
 from learning.training import TrainingConfig, train
+from router.candidates import Candidate
 from router.model import NATIVE_FILE, OnnxModel
+from router.scoring import score
+from router.statistics import VenueStatistics
+from router.strategies import Slice
 
 FEATURES = 28
 VENUES = 10
@@ -39,7 +46,34 @@ def figures() -> list[dict[str, str | float]]:
         lambda: model.predict(next(decisions), horizons_ns),
         lambda: booster.inplace_predict(next(decisions)),
     )
-    return [{"name": "rank_10_venues", "value": served, "unit": "us", "vs": native, "ratio": round(native / served, 2)}]
+    ranked = {"name": "rank_10_venues", "value": served, "unit": "us", "vs": native, "ratio": round(native / served, 2)}
+    return [ranked, *_costs(model, lambda: next(decisions), horizons_ns)]
+
+
+def _costs(model: OnnxModel, rows: Callable[[], np.ndarray], horizons_ns: np.ndarray) -> list[dict[str, str | float]]:
+    """From features to expected costs of ten candidates: what a decision waits for, beside an aim of 100 us at p99."""
+    view = SymbolView("ABC")
+    names = [f"V{number}" for number in range(VENUES)]
+    for name in names:
+        view.apply(BookSnapshot(name, "ABC", ((999_900, 500),), ((1_000_100, 500),)), 1)
+    venues = {name: VenueTerms(name, VenueKind.LIT, name, -20.0, 30.0) for name in names}
+    found = [
+        Candidate(name, VenueKind.LIT, Action.POST if horizon_ns else Action.TAKE, 1_000_100, 500, 0, "", horizon_ns)
+        for name, horizon_ns in zip(names, horizons_ns.tolist(), strict=True)
+    ]
+    statistics, wanted, taken = VenueStatistics(), Slice(500, 0.5, True), []
+    for _ in range(ROUNDS * CALLS):
+        features = rows()
+        began = perf_counter_ns()
+        probabilities, markouts = model.predict(features, horizons_ns)
+        markouts_bps = None if markouts is None else markouts.tolist()
+        score(found, probabilities.tolist(), Side.BUY, wanted, view, venues, statistics, markouts_bps)
+        taken.append((perf_counter_ns() - began) / 1e3)
+    p99 = round(float(np.percentile(taken, 99)), 1)
+    return [
+        {"name": "features_to_costs_10_p50", "value": round(median(taken), 1), "unit": "us"},
+        {"name": "features_to_costs_10_p99", "value": p99, "unit": "us", "vs": 100.0, "ratio": round(100.0 / p99, 2)},
+    ]
 
 
 def _turns(*calls: Callable[[], object]) -> list[float]:
@@ -77,6 +111,7 @@ def _children() -> Dataset:
         at_ns=np.arange(count) * _SECOND,
         filled_fraction=filled.astype(np.float64),
         predicted=np.full(count, 0.5),
+        markout_bps=np.where(filled, features[:, 0] + rng.normal(size=count), np.nan),
         venue=rng.choice(["A", "B", "C"], count),
         action=np.where(horizon_s > 0, "post", "take"),
         symbol=np.full(count, "ABC"),
