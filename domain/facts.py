@@ -458,6 +458,7 @@ class ChildCancelRejected(Fact, frozen=True):
     child_id: str
     reason: CxlRejReason
     text: str
+    ord_status: OrdStatus | None = None  # that the order has at the venue, None: not said
 
 
 class ChildUncertain(Fact, frozen=True):
@@ -479,7 +480,7 @@ class ChildDisputed(Fact, frozen=True):
     """The venue's CumQty(14) is not what we counted from its fills: the child is held, and the venue asked again."""
 
     child_id: str
-    cum_qty: int  # as the venue says
+    missing_qty: int  # the venue's less ours
 
 
 class ChildRiskRejected(Fact, frozen=True):

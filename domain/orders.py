@@ -73,11 +73,12 @@ class ChildOrder:
 
     __slots__ = (
         "cancel_reason",
+        "cancel_rejected_ns",
         "cl_ord_id",
         "cum_qty",
         "disputed_ns",
-        "disputed_qty",
         "first_fill_ns",
+        "missing_qty",
         "notional_px",
         "ord_status",
         "order_qty",
@@ -104,8 +105,9 @@ class ChildOrder:
         self.cancel_reason = ""
         self.pending_replace: ChildReplaceRequested | None = None
         self.uncertain = False  # the venue can't be asked just now
-        self.disputed_qty = -1  # CumQty(14) that the venue said last where it was not ours, and since when
+        self.missing_qty = 0  # how much more than we counted the venue said it filled, and since when
         self.disputed_ns = 0
+        self.cancel_rejected_ns = 0  # when a cancel was refused last
         self.taken_over_qty = 0  # of `cum_qty`, shares that no report was ever heard of
 
     @property
@@ -132,7 +134,7 @@ class ChildOrder:
             self.first_fill_ns = self.first_fill_ns or fact.at_ns
             self.taken_over_qty += fact.last_qty if fact.taken_over else 0
         elif isinstance(fact, ChildDisputed):
-            self.disputed_qty, self.disputed_ns = fact.cum_qty, fact.at_ns
+            self.missing_qty, self.disputed_ns = fact.missing_qty, fact.at_ns
             return True
         elif isinstance(fact, ChildFillBusted):
             self.cum_qty -= fact.last_qty
@@ -146,7 +148,7 @@ class ChildOrder:
             self.uncertain = self.is_open
             return True
         elif isinstance(fact, ChildStatus):
-            self.uncertain = False
+            self.uncertain, self.missing_qty = False, 0
             return True
         elif isinstance(fact, ChildCancelRequested):
             if not self.is_open:
@@ -154,7 +156,7 @@ class ChildOrder:
             self.pending_cancel_id, self.cancel_reason = fact.cancel_id, fact.reason
             return True
         elif isinstance(fact, ChildCancelRejected):
-            self.pending_cancel_id = ""
+            self.pending_cancel_id, self.cancel_rejected_ns = "", fact.at_ns
             return True
         elif isinstance(fact, ChildReplaceRequested):
             if not self.is_open:
@@ -177,5 +179,5 @@ class ChildOrder:
         if isinstance(fact, ChildFilled | ChildReplaced) and self.is_open and self.cum_qty >= self.order_qty:
             following = FILLED
         self.ord_status = following
-        self.uncertain = False
+        self.uncertain = self.is_open and self.missing_qty != 0  # what is disputed, the venue's answer settles
         return True

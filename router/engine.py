@@ -52,10 +52,10 @@ from domain.facts import (
 )
 from domain.fields import ExecRestatementReason, OrdStatus, TradingStatus
 from domain.market import MarketUpdate, MarketView
-from domain.orders import CHILD_TRANSITIONS, ChildOrder, ParentOrder
+from domain.orders import CHILD_TRANSITIONS, FINAL, ChildOrder, ParentOrder
 from router.requests import Requests
 from router.routing import Routing
-from router.settlement import answered, ends_short, is_counted
+from router.settlement import answered, falls_short, is_counted
 from router.state import State
 from router.trial import STEPS
 from router.upkeep import Keep, Upkeep
@@ -129,6 +129,8 @@ class Engine(Requests):
                 elif excess_qty:
                     text = f"overfill: {excess_qty} more than the client's order of {parent.order_qty}"
                     yield _disputed(report, venue, text, now_ns)
+                if child.is_open and report.cum_qty > child.cum_qty:
+                    yield from falls_short(child, report.cum_qty, now_ns)
             case ChildFillBusted() | ChildFillCorrected():
                 if (venue, report.exec_id) in state.executions:
                     return
@@ -154,10 +156,17 @@ class Engine(Requests):
                     return
             case ChildStatus():
                 yield from self._settle_status(child, report, now_ns)
-            case ChildCancelRejected() | ChildReplaceRejected():
+            case ChildReplaceRejected():
                 yield report
+            case ChildCancelRejected():
+                yield report
+                if child.is_open and not child.uncertain:
+                    if report.ord_status in FINAL:  # its end has not reached us, and perhaps never will
+                        yield ChildUncertain(at_ns=now_ns, child_id=child.child_id)
+                    else:
+                        self.working.cancel_later(child, now_ns)
             case ChildCanceled() | ChildExpired() | ChildRejected() if child.is_open and report.cum_qty > child.cum_qty:
-                yield from ends_short(child, report, now_ns)
+                yield from falls_short(child, report.cum_qty, now_ns)
                 return
             case _:
                 if (child.ord_status, type(report)) not in CHILD_TRANSITIONS:

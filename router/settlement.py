@@ -5,7 +5,7 @@ we counted, and the child ends or is cancelled as OrdStatus(39) says. If the ven
 is alarmed, and the child held. When the venue says the same again later, no report will come any more (a venue that
 starts its sequence numbers anew forgets what it had not delivered), and the difference is taken over as a fill at the
 price that AvgPx(6) leaves for it. A venue that has less than we counted, or names no price, is for a person to settle.
-An order that a venue ends with more than we counted is held in the same way.
+A fill or an end that comes with more than we counted holds the child in the same way.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,6 @@ from domain.facts import (
     ChildAcknowledged,
     ChildCanceled,
     ChildDisputed,
-    ChildExpired,
     ChildFilled,
     ChildRejected,
     ChildStatus,
@@ -33,11 +32,11 @@ def answered(child: ChildOrder, status: ChildStatus, mid2_px: int, now_ns: int) 
     """The facts that the answer makes certain. A child that is certain and open then should not rest any longer."""
     missing_qty = status.cum_qty - child.cum_qty
     if missing_qty:
-        is_new = child.disputed_qty != status.cum_qty
+        is_new = child.missing_qty != missing_qty
         px = _missing_px(child, status)
         if missing_qty < 0 or not px or is_new or now_ns < child.disputed_ns + TAKE_OVER_NS:
             if is_new:
-                yield ChildDisputed(at_ns=now_ns, child_id=child.child_id, cum_qty=status.cum_qty)
+                yield ChildDisputed(at_ns=now_ns, child_id=child.child_id, missing_qty=missing_qty)
                 outlook = "held; taken over if the venue says so again" if px else "held until somebody settles it"
                 text = f"venue says CumQty {status.cum_qty}, counted {child.cum_qty}: {outlook}"
                 yield _alarm(child, 0, 0, text, now_ns)
@@ -60,13 +59,14 @@ def answered(child: ChildOrder, status: ChildStatus, mid2_px: int, now_ns: int) 
         yield from _ended(child, status, now_ns)
 
 
-def ends_short(child: ChildOrder, end: ChildCanceled | ChildExpired | ChildRejected, now_ns: int) -> Iterator[AnyFact]:
-    """Instead of an end by which the venue has filled more than we heard of: held, until the venue was asked."""
+def falls_short(child: ChildOrder, cum_qty: int, now_ns: int) -> Iterator[AnyFact]:
+    """A fill or an end by which the venue has filled more than we heard of: held, until the venue was asked."""
     if not child.uncertain:
         yield ChildUncertain(at_ns=now_ns, child_id=child.child_id)
-    if child.disputed_qty != end.cum_qty:
-        yield ChildDisputed(at_ns=now_ns, child_id=child.child_id, cum_qty=end.cum_qty)
-        text = f"venue ends the order with CumQty {end.cum_qty}, counted {child.cum_qty}: held, the venue is asked"
+    missing_qty = cum_qty - child.cum_qty
+    if child.missing_qty != missing_qty:
+        yield ChildDisputed(at_ns=now_ns, child_id=child.child_id, missing_qty=missing_qty)
+        text = f"venue reports CumQty {cum_qty}, counted {child.cum_qty}: held, the venue is asked"
         yield _alarm(child, 0, 0, text, now_ns)
 
 

@@ -49,6 +49,7 @@ from router.watching import Watching
 # A decision that sent nothing is tried again after this long, twice as long each time, at most RETRY_MAX_NS.
 RETRY_NS = 250_000_000
 RETRY_MAX_NS = 8_000_000_000
+CANCEL_RETRY_NS = 1_000_000_000  # a venue that refused to cancel is not asked again before
 GOOD_TILL = (TimeInForce.GOOD_TILL_CANCEL, TimeInForce.GOOD_TILL_DATE)
 
 
@@ -86,6 +87,10 @@ class Working:
             child = self.state.open_children.get(due.parent_id, {}).get(due.child_id)
             if child is None or child.pending_cancel_id or child.uncertain:
                 continue
+            if child.cancel_rejected_ns:
+                yield from self.settle(self.state.parents[due.parent_id], now_ns)
+                if child.pending_cancel_id or child.uncertain or not child.is_open:
+                    continue
             if self._rests_on(child, now_ns):
                 self.rest_until(now_ns + child.submitted.horizon_ns, child)
             else:
@@ -111,7 +116,9 @@ class Working:
                 yield self._too_late(parent, request, now_ns)
             yield self.done(parent, OrdStatus.FILLED, "", "", now_ns)
         elif request is not None:
-            if not has_children:
+            if has_children:
+                yield from self.cancel_children(self.open_children(parent), "parent_cancel", now_ns)
+            else:
                 reason = ExecRestatementReason.VERBAL_CHANGE if request.by else None
                 yield self.done(parent, OrdStatus.CANCELED, request.cl_ord_id, request.text, now_ns, reason)
         elif parent.parent_id in self.state.ending:
@@ -338,8 +345,14 @@ class Working:
     def cancel_children(self, children: Iterable[ChildOrder], reason: str, now_ns: int) -> Iterator[AnyFact]:
         """Immediate orders answer by themselves; uncertain ones can't be told now and are settled on reconnect."""
         for child in children:
-            if child.submitted.horizon_ns and not child.pending_cancel_id and not child.uncertain:
+            asked = child.pending_cancel_id or now_ns < child.cancel_rejected_ns + CANCEL_RETRY_NS
+            if child.submitted.horizon_ns and not asked and not child.uncertain:
                 yield self.cancel_request(child, reason, now_ns)
+
+    def cancel_later(self, child: ChildOrder, now_ns: int) -> None:
+        """The venue refused to cancel an order that lives on: it is looked at again, but not at once."""
+        if child.submitted.horizon_ns:
+            self.rest_until(now_ns + CANCEL_RETRY_NS, child)
 
     def cancel_request(self, child: ChildOrder, reason: str, now_ns: int) -> ChildCancelRequested:
         cancel_id = f"{self.state.epoch}-X{self.state.cancel_count + 1}"

@@ -233,7 +233,10 @@ class EmsBooks:
         was = order.settled_status
         order.ord_status = ord_status
         if ord_status in _PENDING:
-            if order.is_final or not self._is_pending(order, ord_status):
+            # A filled order that is replaced for more shares than it had opens again.
+            more = any(r.msg_type == "G" and r.order_qty > order.cum_qty for r in order.requests.values())
+            reopens = order.settled_status is OrdStatus.FILLED and more
+            if (order.is_final and not reopens) or not self._is_pending(order, ord_status):
                 self._disagree(order, what, "OrdStatus(39)", ord_status.name)
             return
         if ord_status is OrdStatus.SUSPENDED and not order.is_final:

@@ -230,6 +230,7 @@ RESTATEMENTS = {
 }
 LIQUIDITY = {item.value: item for item in LastLiquidityInd}
 ORD_REJ_REASONS = {item.value: item for item in OrdRejReason}
+ORD_STATUSES = {item.value: item for item in OrdStatus}
 CXL_REJ_REASONS = {item.value: item for item in CxlRejReason}
 
 
@@ -250,7 +251,8 @@ def _cancel_rejected(message: Message, venue: str, now_ns: int) -> AnyFact:
     if message.get(434) == CxlRejResponseTo.ORDER_CANCEL_REPLACE_REQUEST:
         replace_id = message.get(11) or ""
         return ChildReplaceRejected(at_ns=now_ns, child_id=child_id, replace_id=replace_id, reason=reason, text=text)
-    return ChildCancelRejected(at_ns=now_ns, child_id=child_id, reason=reason, text=text)
+    ord_status = ORD_STATUSES.get(message.get(39) or "")
+    return ChildCancelRejected(at_ns=now_ns, child_id=child_id, reason=reason, text=text, ord_status=ord_status)
 
 
 def _refused(message: Message, venue: str, now_ns: int, refused: Message | None) -> AnyFact:

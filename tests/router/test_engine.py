@@ -68,6 +68,7 @@ from router.model import PriorModel
 from router.policy import ExecutionPolicy
 from router.routing import Routing
 from router.state import State
+from router.working import CANCEL_RETRY_NS
 
 SECOND_NS = 1_000_000_000
 VENUES = {
@@ -388,7 +389,7 @@ def test_a_status_that_disagrees_is_a_dispute_and_the_child_stays_uncertain() ->
     desk.commit(desk.engine.venue_down("ARGO", "gone", desk.now_ns))
     status = ChildStatus(at_ns=desk.now_ns, child_id=child.child_id, ord_status=OrdStatus.FILLED, cum_qty=500)
     disputed, alarm = desk.report(status)
-    assert (disputed.child_id, disputed.cum_qty) == (child.child_id, 500)
+    assert (disputed.child_id, disputed.missing_qty) == (child.child_id, 500)
     assert alarm.text == "venue says CumQty 500, counted 0: held until somebody settles it"  # it names no price
     desk.now_ns += 60 * SECOND_NS
     assert desk.report(status) == []  # said before
@@ -649,3 +650,31 @@ def _digest(state: State) -> list:
 
 EngineMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 TestEngine = EngineMachine.TestCase
+
+
+def test_a_venue_that_refuses_to_cancel_is_asked_again_later_and_not_at_once() -> None:
+    desk = Harness()
+    facts = desk.new("A", order_qty=1000, ord_type=OrdType.LIMIT, limit_px=100_0000)
+    child_id = of(facts, ChildSubmitted)[0].child_id
+    (asked,) = [fact for fact in of(desk.cancel("A", "B"), ChildCancelRequested) if fact.child_id == child_id]
+    busy = ChildCancelRejected(
+        at_ns=desk.now_ns, child_id=child_id, reason=CxlRejReason.OTHER, text="busy", ord_status=OrdStatus.NEW
+    )
+    assert kinds(desk.report(busy)) == [ChildCancelRejected]
+    assert not of(desk.pass_time(CANCEL_RETRY_NS - 1), ChildCancelRequested)
+    again = [fact for fact in of(desk.pass_time(1), ChildCancelRequested) if fact.child_id == child_id]
+    assert [fact.reason for fact in again] == [asked.reason] and again[0].cancel_id != asked.cancel_id
+
+
+def test_a_cancel_that_comes_too_late_for_an_end_that_we_never_heard_of_makes_the_child_uncertain() -> None:
+    desk = Harness()
+    facts = desk.new("A", order_qty=1000, ord_type=OrdType.LIMIT, limit_px=100_0000)
+    child_id = of(facts, ChildSubmitted)[0].child_id
+    desk.cancel("A", "B")
+    late = ChildCancelRejected(
+        at_ns=desk.now_ns, child_id=child_id, reason=CxlRejReason.TOO_LATE, text="", ord_status=OrdStatus.FILLED
+    )
+    assert kinds(desk.report(late)) == [ChildCancelRejected, ChildUncertain]
+    desk.pass_time(10 * CANCEL_RETRY_NS)
+    assert desk.state.children[child_id].uncertain
+    assert len([fact for fact in of(desk.facts, ChildCancelRequested) if fact.child_id == child_id]) == 1

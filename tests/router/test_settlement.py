@@ -16,7 +16,7 @@ from domain.facts import (
 )
 from domain.fields import Action, LastLiquidityInd, OrdStatus, Side
 from domain.orders import ChildOrder
-from router.settlement import TAKE_OVER_NS, answered, ends_short, is_counted
+from router.settlement import TAKE_OVER_NS, answered, falls_short, is_counted
 
 SUBMITTED = ChildSubmitted(
     at_ns=1, child_id="C", parent_id="P", decision_id=1, candidate=0, venue="ARGO", account="A", symbol="ALFA",
@@ -116,10 +116,9 @@ def test_a_report_that_comes_after_all_is_known_by_its_cum_qty():
 def test_an_end_with_more_than_was_heard_of_is_no_end_before_the_venue_was_asked():
     order = ChildOrder(SUBMITTED)
     order.apply(ACKNOWLEDGED)
-    end = ChildCanceled(at_ns=5, child_id="C", text="", cum_qty=98)
     for kinds in ([ChildUncertain, ChildDisputed, ExecutionUnknown], []):
         facts = []
-        for fact in ends_short(order, end, 5):
+        for fact in falls_short(order, 98, 5):
             order.apply(fact)
             facts.append(fact)
         assert [type(fact) for fact in facts] == kinds
@@ -127,3 +126,13 @@ def test_an_end_with_more_than_was_heard_of_is_no_end_before_the_venue_was_asked
     facts = answer(order, OrdStatus.CANCELED, 98, 98 * 10_0000, now_ns=5 + TAKE_OVER_NS)
     assert [type(fact) for fact in facts] == [ChildFilled, ExecutionUnknown, ChildStatus, ChildCanceled]
     assert order.ord_status is OrdStatus.CANCELED and order.cum_qty == 98
+
+
+def test_a_fill_that_is_heard_of_settles_no_dispute_about_another():
+    order = child(ACKNOWLEDGED)
+    answer(order, OrdStatus.PARTIALLY_FILLED, 100, 100 * 10_0000)
+    order.apply(fill(50, 10_0000, cum_qty=150))
+    assert order.uncertain
+    facts = answer(order, OrdStatus.PARTIALLY_FILLED, 150, 150 * 10_0000, now_ns=5 + TAKE_OVER_NS)
+    assert [type(fact) for fact in facts] == [ChildFilled, ExecutionUnknown, ChildStatus]
+    assert (order.cum_qty, order.taken_over_qty, order.uncertain) == (150, 100, False)

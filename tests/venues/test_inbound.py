@@ -218,8 +218,8 @@ def test_a_fill_as_our_codec_writes_it(version: str) -> None:
     assert to_facts(sent, "V", AT_NS) == [filled(liquidity=liquidity, cum_qty=100)]
 
 
-def cancel_rejected(reason: CxlRejReason, text: str) -> ChildCancelRejected:
-    return ChildCancelRejected(at_ns=AT_NS, child_id="E-1", reason=reason, text=text)
+def cancel_rejected(reason: CxlRejReason, text: str, ord_status: OrdStatus | None = None) -> ChildCancelRejected:
+    return ChildCancelRejected(at_ns=AT_NS, child_id="E-1", reason=reason, text=text, ord_status=ord_status)
 
 
 def replace_rejected(reason: CxlRejReason, text: str) -> ChildReplaceRejected:
@@ -244,9 +244,20 @@ BUSY = "58=busy"
 @pytest.mark.parametrize(
     ("msg_type", "body", "refused", "fact"),
     [
-        ("9", "11=E-X1 41=E-1 39=2 434=1 102=0 58=filled", None, cancel_rejected(CxlRejReason.TOO_LATE, "filled")),
-        ("9", "11=E-X1 41=E-1 39=8 434=1 102=1", None, cancel_rejected(CxlRejReason.UNKNOWN_ORDER, "")),
-        ("9", "11=E-X1 41=E-1 39=8 434=1 102=55", None, cancel_rejected(CxlRejReason.OTHER, "")),
+        ("9", "11=E-X1 41=E-1 434=1 102=0", None, cancel_rejected(CxlRejReason.TOO_LATE, "")),
+        (
+            "9",
+            "11=E-X1 41=E-1 39=2 434=1 102=0 58=filled",
+            None,
+            cancel_rejected(CxlRejReason.TOO_LATE, "filled", OrdStatus.FILLED),
+        ),
+        (
+            "9",
+            "11=E-X1 41=E-1 39=8 434=1 102=1",
+            None,
+            cancel_rejected(CxlRejReason.UNKNOWN_ORDER, "", OrdStatus.REJECTED),
+        ),
+        ("9", "11=E-X1 41=E-1 39=8 434=1 102=55", None, cancel_rejected(CxlRejReason.OTHER, "", OrdStatus.REJECTED)),
         ("9", "11=E-R1 41=E-1 39=2 434=2 102=0 58=filled", None, replace_rejected(CxlRejReason.TOO_LATE, "filled")),
         (
             "3",
