@@ -42,7 +42,7 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # long; what no venue has said by then is held and alarmed.
     reconcile_timeout_ms: Milliseconds = 10_000
     stop_trigger: Literal["trade", "quote", "either"] = "trade"  # what makes a stop work, see router.triggers
-    peg_interval_ms: Milliseconds = 100  # between two changes of price of a pegged order
+    peg_interval_ms: Milliseconds = 500  # between two changes of price of a pegged order, see router.watching
     # What a bust leaves open of an order that was filled (FIX matrix J.1.a): worked again, or canceled with a word.
     rework_busted: bool = False
     exploration: Share = 0.0  # probability that a candidate drawn at random goes first, so that training sees others

@@ -2,6 +2,8 @@
 
 Which they are follows from the state, so a restart finds them again. What a peg last looked at is remembered only to
 let it alone while nothing moved and to keep its pace: `peg_interval_ms` of the policy between two changes of price.
+That has to be longer than a venue's market data needs to show what we did: until then an order of ours that has moved
+is still seen where it was, one that was sent is counted and not seen, and a peg would follow its own shadow.
 """
 
 from collections.abc import Iterator
@@ -21,7 +23,8 @@ class Watching:
     def __init__(self, state: State, market: MarketView, routing: Routing) -> None:
         self._state, self._market, self._routing = state, market, routing
         self._by_symbol: dict[str, dict[str, None]] = {}  # parent_ids, in the order in which they came
-        self._looked: dict[str, tuple[int, int]] = {}  # parent_id -> the peg's price when it last looked, and when
+        self._looked_px: dict[str, int] = {}  # parent_id -> the peg's price when it last looked
+        self._moved_ns: dict[str, int] = {}  # parent_id -> when it last sent or moved an order
         self._has_dark = any(venue.kind is VenueKind.DARK for venue in routing.venues.values())
 
     def __contains__(self, symbol: str) -> bool:
@@ -41,7 +44,8 @@ class Watching:
                 found.append(parent)
             else:
                 del watched[parent_id]
-                self._looked.pop(parent_id, None)
+                self._looked_px.pop(parent_id, None)
+                self._moved_ns.pop(parent_id, None)
         if not watched:
             self._by_symbol.pop(symbol, None)
         return found
@@ -55,10 +59,17 @@ class Watching:
         """When a peg may look at a market that moved, None while its price is what it was."""
         if isinstance(update, TradePrinted):
             return None
-        looked_px, looked_ns = self._looked.get(parent.parent_id, (0, 0))
-        if self.peg_px(parent) == looked_px:
+        if self.peg_px(parent) == self._looked_px.get(parent.parent_id):
             return None
-        return max(looked_ns + self._routing.policy.peg_interval_ms * 1_000_000, now_ns)
+        return max(self.paced_ns(parent), now_ns)
+
+    def paced_ns(self, parent: ParentOrder) -> int:
+        """The earliest time at which a peg may move its orders again."""
+        return self._moved_ns.get(parent.parent_id, 0) + self._routing.policy.peg_interval_ms * 1_000_000
+
+    def moved(self, parent: ParentOrder, now_ns: int) -> None:
+        """A peg has sent or moved an order."""
+        self._moved_ns[parent.parent_id] = now_ns
 
     def peg_px(self, parent: ParentOrder) -> int:
         """The pegged price now, 0 where there is nothing to follow or the order is no peg."""
@@ -74,11 +85,11 @@ class Watching:
         tick_px = self._routing.instruments[order.symbol].tick_px
         return pegs.peg_px(parent, self._market.symbol(order.symbol), pegs.displayed(ours), tick_px)
 
-    def terms(self, parent: ParentOrder, now_ns: int) -> Terms | None:
+    def terms(self, parent: ParentOrder) -> Terms | None:
         """What the instructions leave to a decision now."""
         px = self.peg_px(parent)
         if parent.ord_type is OrdType.PEGGED:
-            self._looked[parent.parent_id] = px, now_ns
+            self._looked_px[parent.parent_id] = px
         shown = display.show_qty(parent, self._state.open_children[parent.parent_id].values())
         return terms.terms(parent, self._routing.policy.actions, px, shown, has_dark=self._has_dark)
 

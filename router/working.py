@@ -37,7 +37,7 @@ from domain.instruments import Instrument
 from domain.market import MarketUpdate, MarketView
 from domain.orders import ChildOrder, ParentOrder
 from domain.parent import Request
-from router import auctions, quoting, strategies
+from router import auctions, pegs, quoting, strategies
 from router.auctions import auction
 from router.fitting import fits, surplus
 from router.routing import Routing
@@ -199,7 +199,7 @@ class Working:
             latest_ns = now_ns + self.routing.policy.rest_ns(1.0)
             too_long = [child for child in children if child.submitted.at_ns + child.submitted.horizon_ns > latest_ns]
             yield from self.cancel_children(too_long, "late", now_ns)
-        terms = self.watching.terms(parent, now_ns)
+        terms = self.watching.terms(parent)
         if parent.ord_type is OrdType.PEGGED and terms is not None:
             yield from self._reprice(parent, terms.rest_px, now_ns)
         view = self.market.symbol(order.symbol)
@@ -216,6 +216,7 @@ class Working:
                 child = state.children.get(getattr(fact, "child_id", ""))
                 if child is not None and child.submitted.horizon_ns:
                     self.rest_until(now_ns + child.submitted.horizon_ns, child)
+                    self.watching.moved(parent, now_ns)
             if order.time_in_force in IMMEDIATE:
                 if not state.open_children[parent_id]:
                     yield from self.settle(parent, now_ns)  # nothing could be taken: it has ended
@@ -248,7 +249,13 @@ class Working:
             yield ParentTriggered(at_ns=now_ns, parent_id=parent.parent_id, px=px, text=text)
 
     def _reprice(self, parent: ParentOrder, px: int, now_ns: int) -> Iterator[AnyFact]:
+        paced_ns = self.watching.paced_ns(parent)
+        if now_ns < paced_ns:
+            if pegs.off_price(parent, self.open_children(parent), px):
+                self.wake(paced_ns, parent.parent_id)
+            return
         for fact in self.watching.repriced(parent, px, now_ns):
+            self.watching.moved(parent, now_ns)
             yield self.cancel_request(fact, "peg", now_ns) if isinstance(fact, ChildOrder) else fact
 
     def _work_auction(self, parent: ParentOrder, kind: TimeInForce, now_ns: int) -> Iterator[AnyFact]:

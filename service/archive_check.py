@@ -103,7 +103,7 @@ class _Replay:
         parent = self._state.parents[decision.parent_id]
         wanted = Slice(decision.slice_qty, decision.urgency, decision.horizon_ns > 0)
         view = self._market.symbol(decision.symbol)
-        terms = self._watching.terms(parent, decision.at_ns)
+        terms = self._watching.terms(parent)
         found, rows = self._routing.look(self._state, parent, wanted, view, decision.at_ns, terms)
         recorded = [(c.venue, c.action.value, c.px, c.max_qty) for c in decision.candidates]
         computed = [(c.venue, c.action.value, c.px, c.max_qty) for c in found]

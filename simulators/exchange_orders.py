@@ -51,6 +51,7 @@ _TAKES = {
         (OrdType.MARKET, TimeInForce.IMMEDIATE_OR_CANCEL),
         (OrdType.LIMIT, TimeInForce.DAY),
         (OrdType.LIMIT, TimeInForce.IMMEDIATE_OR_CANCEL),
+        (OrdType.LIMIT, TimeInForce.FILL_OR_KILL),
         (OrdType.MARKET, TimeInForce.AT_THE_OPENING),
         (OrdType.MARKET, TimeInForce.AT_THE_CLOSE),
         (OrdType.LIMIT, TimeInForce.AT_THE_OPENING),
@@ -60,6 +61,7 @@ _TAKES = {
     VenueKind.DEALER: {
         (OrdType.PREVIOUSLY_QUOTED, TimeInForce.DAY),
         (OrdType.PREVIOUSLY_QUOTED, TimeInForce.IMMEDIATE_OR_CANCEL),
+        (OrdType.PREVIOUSLY_QUOTED, TimeInForce.FILL_OR_KILL),
     },
 }
 _OPEN = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.PENDING_NEW})
@@ -155,7 +157,7 @@ class OrderDesk:
             side=message.side,
             order_qty=message.order_qty,
             px=message.price,
-            immediate=message.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL,
+            immediate=message.time_in_force in (TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL),
             mid_peg=message.ord_type is OrdType.PEGGED,
             min_qty=message.min_qty,
             quote_id=message.quote_id,

@@ -50,6 +50,10 @@ class LitVenue:
             self.auctions[order.symbol].collect(order)
             return
         book = self.books[order.symbol]
+        needed_qty = order.order_qty if order.time_in_force is TimeInForce.FILL_OR_KILL else order.min_qty
+        if needed_qty and self._available_qty(order) < needed_qty:
+            publish(at_ns, Canceled(order, f"fewer than {needed_qty} shares within the limit"))
+            return
         book.take(order.side, order.order_qty, order.px, at_ns, order)
         if not order.leaves_qty:
             return
@@ -117,6 +121,12 @@ class LitVenue:
         for order in self.auctions[symbol].expire():
             self._publisher.publish(at_ns, Canceled(order, "the day is over"))
 
+    def _available_qty(self, order: Order) -> int:
+        """What the book has for an order within its limit."""
+        book, sign = self.books[order.symbol], order.side.sign
+        levels = (book.asks if order.is_buy else book.bids).levels
+        return sum(level.qty for px, level in levels.items() if not order.px or sign * px <= sign * order.px)
+
     def _resting(self, order_id: str) -> Resting | None:
         return next((book.owned[order_id] for book in self.books.values() if order_id in book.owned), None)
 
@@ -145,8 +155,10 @@ class LitVenue:
             return f"quantity {order.order_qty} is not positive"
         if order.px < 0 or order.px % tick_px:
             return f"price {order.px} is not on the tick of {tick_px}"
-        if order.mid_peg or order.quote_id or order.min_qty:
-            return "a lit book takes market and limit orders only: no peg, no quote, no minimum quantity"
+        if order.mid_peg or order.quote_id:
+            return "a lit book takes market and limit orders only: no peg, no quote"
+        if order.min_qty and not order.immediate:
+            return "a minimum quantity is for immediate orders only"
         if text := self._refusal_now(order):
             return text
         if order.post_only:

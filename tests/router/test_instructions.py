@@ -275,7 +275,7 @@ def test_a_peg_moves_at_its_pace_by_replace_or_by_cancel() -> None:
     desk = Harness(replaces=("ARGO",))
     peg(desk, ExecInst.PRIMARY_PEG)
     assert not level(desk, Side.BUY, BID + 100, 900)  # too soon after it came
-    facts = desk.pass_time(100_000_000)
+    facts = desk.pass_time(500_000_000)
     assert {(type(fact), desk.state.children[fact.child_id].submitted.venue) for fact in facts} == {
         (ChildReplaceRequested, "ARGO"),
         (ChildCancelRequested, "BRIG"),

@@ -1,9 +1,10 @@
 """A book by hand: every case is a list of orders and the exact list of events that they cause."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.fields import LastLiquidityInd, Side, TradingStatus
+from domain.fields import LastLiquidityInd, Side, TimeInForce, TradingStatus
 from domain.market import BookSnapshot, LevelChange, TradePrinted, VenueBook
 from simulators.auction import Auction
 from simulators.book import Book, Reference, Resting
@@ -134,6 +135,28 @@ def test_what_an_immediate_or_market_order_leaves_is_canceled():
     assert lit.book.owned == {}
 
 
+@pytest.mark.parametrize(
+    ("options", "qty", "filled_qty"),
+    [
+        ({"time_in_force": TimeInForce.FILL_OR_KILL}, 300, 300),
+        ({"time_in_force": TimeInForce.FILL_OR_KILL}, 301, 0),
+        ({"min_qty": 300}, 500, 300),
+        ({"min_qty": 301}, 500, 0),
+    ],
+)
+def test_all_or_enough_or_nothing_at_once(options, qty, filled_qty):
+    lit = Lit()
+    lit.background(SELL, PX, 100)
+    lit.background(SELL, PX + TICK, 200)
+    lit.background(SELL, PX + 2 * TICK, 500)
+    ours = order("1", BUY, qty, PX + TICK, immediate=True, **options)
+    said = lit.submit(ours)
+    assert ours.cum_qty == filled_qty
+    if not filled_qty:
+        text = f"fewer than {options.get('min_qty', qty)} shares within the limit"
+        assert said == [Accepted(ours), Canceled(ours, text)]
+
+
 def test_a_canceled_order_leaves_its_queue_and_nothing_else():
     lit = Lit()
     lit.background(BUY, PX, 300)
@@ -163,6 +186,7 @@ def test_what_a_lit_venue_refuses():
         (order("1", BUY, 100, -PX), "price -1000000 is not on the tick of 100"),
         (order("1", BUY, 100, PX, mid_peg=True), "a lit book takes market and limit orders only"),
         (order("1", BUY, 100, PX, quote_id="Q"), "a lit book takes market and limit orders only"),
+        (order("1", BUY, 100, PX, min_qty=50), "a minimum quantity is for immediate orders only"),
         (order("1", BUY, 100, PX, post_only=True), f"post-only order would take at {PX}"),
         (order("1", BUY, 100, post_only=True), "post-only order would take"),
     ]

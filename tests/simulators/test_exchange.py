@@ -181,7 +181,7 @@ REFUSED = {
     "no lot at all": ("ARGO", order("O", 0, "10.00"), "13", "quantity 0 is not positive"),
     "off the tick": ("ARGO", order("O", 100, "10.001"), "99", "is not on the tick"),
     "a peg in a lit book": ("ARGO", order("O", 100, "10.00", ord_type="P", t18="M"), "11", "PEGGED"),
-    "a time in force nobody offers": ("ARGO", order("O", 100, "10.00", tif=4), "11", "FILL_OR_KILL"),
+    "a time in force nobody offers": ("ARGO", order("O", 100, "10.00", tif=5), "11", "GOOD_TILL_CROSSING"),
     "a limit order without a limit": ("ARGO", order("O", 100, ord_type=2), "11", "without a price"),
     "a limit order in the dark": ("DUSK", order("O", 100, "10.00"), "11", "LIMIT"),
     "a peg to something else": ("DUSK", order("O", 100, tif=0, ord_type="P"), "11", "only midpoint pegs"),
