@@ -60,7 +60,7 @@ def figures() -> list[dict[str, Any]]:
         config = daemon_config()
         model, problem = load_model(config, directory / "models")
         assert not problem, problem
-        inputs = _record(config, model)
+        inputs = record(config, model)
         node = Node(config, model, "", START_NS)
         calm_collector()  # as the daemon does
         order_ns, elapsed_ns, messages = _replay(node, Journal.open(directory / "journal"), inputs)
@@ -73,7 +73,7 @@ def figures() -> list[dict[str, Any]]:
     ]
 
 
-def _record(config: ServiceConfig, model: FillModel) -> Inputs:
+def record(config: ServiceConfig, model: FillModel) -> Inputs:
     simulators = simulators_config()
     client, market = config.clients[0], simulators.market()
     start_px = {symbol.symbol: symbol.start_px for symbol in market.symbols}

@@ -78,6 +78,7 @@ from venues import inbound as venue_inbound
 from venues import outbound as venue_outbound
 
 VERSION = "0.1.0"
+RESTORED = frozenset({MessageSent, PasswordReplaced, SessionAdvanced, SessionReset, SessionSwitched})
 SENT_REMEMBERED = 4096  # messages to venues whose reject can still be attributed to an order
 ASK_NS, ASK_MAX_NS = 1_000_000_000, 60_000_000_000  # between two questions about the same children
 CL_ORD_ID, ON_BEHALF_OF_COMP_ID = 11, 115
@@ -603,16 +604,13 @@ class Node:
     # --- recovery ---
 
     def _restore(self, fact: AnyFact) -> None:
-        match fact:
-            case MessageSent():
-                self.links.restore(fact)
-            case PasswordReplaced() | SessionAdvanced() | SessionReset() | SessionSwitched():
-                self.links.restore(fact)
-                self.state.apply(fact)
-            case MessageReceived() | ModelLoaded() | Started() | TimerFired():
-                pass
-            case _:
-                self.state.apply(fact)
+        kind = type(fact)
+        if kind is MessageReceived:  # the most frequent one, and evidence only
+            return
+        if kind in RESTORED:
+            self.links.restore(fact)
+        if kind is not MessageSent:
+            self.state.apply(fact)
 
 
 def _epoch(now_ns: int) -> str:
