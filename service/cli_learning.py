@@ -17,6 +17,10 @@ def archive(args: argparse.Namespace) -> int:
     from learning.archive import ArchiveError
 
     try:
+        if args.action == "drift":
+            from service import drift
+
+            return drift.main(args)
         return service_archive.check(args) if args.action == "check" else service_archive.update(args)
     except ArchiveError as error:
         raise CommandError(f"fairlead archive: {error}") from None
@@ -124,9 +128,10 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         "action",
         nargs="?",
         default="update",
-        choices=["update", "check"],
+        choices=["update", "check", "drift"],
         metavar="ACTION",
-        help="update (if none is named), or check: compute all features anew from recorded market data and compare",
+        help="update (if none is named), or check: compute all features anew from recorded market data and compare; "
+        "or drift: is the last day like those before it?",
     )
     archived.add_argument("--config", type=existing, metavar="FILE", help="the daemon's, for where its journal is")
     archived.add_argument("--journal", type=existing, metavar="PATH", help="another journal than the config's")
