@@ -15,6 +15,7 @@ from domain.facts import EpochStarted, VenueUp
 from domain.fields import OrdStatus, Side
 from router.model import ONNX_FILE
 from service.cli import main
+from service.control import ask
 from service.frames import HEADER_BYTES
 from service.journal import Journal, survey
 from simulators.client import plan_parents
@@ -273,3 +274,72 @@ def test_the_demo_names_a_tapes_bad_line_before_it_starts(
     out = capfd.readouterr().out.replace("\n", "")
     assert str(tape[0]) in out and "300" in out
     assert not (tmp_path / "var").exists()
+
+
+# --- stopping in a hurry ---
+
+
+async def test_a_second_signal_leaves_at_once_and_the_next_start_goes_on(installation: Installation):
+    async with installation.venues() as venues, trading_systems(installation, {}) as ems:
+        await venues.says("simulators_ready")
+        async with installation.daemon() as daemon:
+            await installation.trading()
+            order = ems["EMS1"].new_order(
+                "S1", "ALFA", Side.BUY, 500, account="ACC1", limit_px=FAR_FROM_MARKET_PX, strategy="sweep"
+            )
+            await until(lambda: order.settled_status is OrdStatus.NEW)
+            venues.process.send_signal(signal.SIGSTOP)
+            daemon.process.send_signal(signal.SIGTERM)  # nobody answers its cancels: it would wait for ten seconds
+            await daemon.says("stopping")
+            asked_at = time.monotonic()
+            assert await daemon.stop() == 0
+            assert time.monotonic() - asked_at < 5
+            venues.process.send_signal(signal.SIGCONT)
+        async with installation.daemon() as daemon:
+            assert not (await daemon.says("recovered"))["snapshot"]
+            await installation.trading()
+            await until(lambda: "resumed" in order.text)
+            ems["EMS1"].cancel("S1")
+            await until(lambda: order.settled_status is OrdStatus.CANCELED)
+            assert await daemon.stop() == 0
+        async with installation.daemon() as daemon:  # a clean stop leaves a snapshot, and nothing to read
+            recovered = await daemon.says("recovered")
+            assert (recovered["snapshot"], recovered["facts"]) == (True, 0)
+            assert await daemon.stop() == 0
+        assert await venues.stop() == 0
+    assert installation.books(ems).differences == []
+    assert [client.violations for client in ems.values()] == [[], []]
+
+
+async def test_a_file_stops_orders_and_only_a_named_person_lets_them_go_on(installation: Installation):
+    control, file = installation.config.control_path, installation.config.kill_path
+    release = {"command": "release", "scope": "firm", "by": "ops"}
+    async with installation.venues() as venues, trading_systems(installation, {}) as ems:
+        await venues.says("simulators_ready")
+        async with installation.daemon() as daemon:
+            await installation.trading()
+            resting = ems["EMS1"].new_order(
+                "K1", "ALFA", Side.BUY, 500, account="ACC1", limit_px=FAR_FROM_MARKET_PX, strategy="sweep"
+            )
+            await until(lambda: resting.settled_status is OrdStatus.NEW)
+            file.write_text("firm smoke in the room\n")
+            await until(lambda: bool(daemon.of("kill_switch_set")))
+            await until(lambda: "kill_switch" in {line["reason"] for line in daemon.of("child_cancel_requested")})
+            late = ems["EMS1"].new_order("K2", "ALFA", Side.BUY, 300, account="ACC1", strategy="sweep")
+            await until(lambda: late.settled_status is OrdStatus.REJECTED)
+            assert "smoke in the room" in late.text
+            answer = await asyncio.to_thread(ask, control, release)
+            assert not answer["ok"] and str(file) in answer["error"]
+            assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+        file.unlink()
+        async with installation.daemon() as daemon:  # the file is gone, the stop is not
+            await installation.trading()
+            status = (await asyncio.to_thread(ask, control, {"command": "status"}))["status"]
+            assert status["kill_switch"] == ["firm"]
+            assert (await asyncio.to_thread(ask, control, release))["ok"]
+            assert (await daemon.says("kill_switch_released"))["by"] == "ops"
+            order = ems["EMS1"].new_order("K3", "ALFA", Side.BUY, 300, account="ACC1", strategy="sweep")
+            await until(lambda: order.settled_status is OrdStatus.FILLED)
+            assert await daemon.stop() == 0
+        assert await venues.stop() == 0
+    assert [client.violations for client in ems.values()] == [[], []]
