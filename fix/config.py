@@ -60,6 +60,8 @@ class SessionConfig(SessionOptions, frozen=True, kw_only=True, forbid_unknown_fi
     role: Literal["acceptor", "initiator"]
     name: str = ""  # to tell it from others; "": OURS->THEIRS
     default_appl_ver_id: str = ""  # with FIXT.1.1: DefaultApplVerID(1137), "9" or "FIX.5.0SP2"; "": the latest
+    # False: what is larger than the peer's MaxMessageSize(383) is sent all the same, as the report of a fill must be
+    keeps_to_max_message_size: bool = True
     resend_app: bool = True  # False: application messages are gap-filled, never sent twice (orders to venues)
 
     # Who may log on: an initiator sends its `username` and `password`, an acceptor wants one of its `credentials`.

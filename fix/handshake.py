@@ -80,7 +80,7 @@ def _agree(core: Core, message: Message, terms: Terms, answered: bool, now_ns: i
         return
     core.peer_version = terms.application
     core.peer_validator = core.validator(terms.application)
-    core.out.max_message_bytes = terms.max_message_size
+    core.out.max_message_bytes = terms.max_message_size if core.config.keeps_to_max_message_size else 0
     if not answered:
         core.heart_bt_ns = terms.heart_bt_int * NS_PER_S
         core.send_logon(terms.heart_bt_int, terms.reset, core.store.next_in + in_sequence, now_ns)

@@ -18,6 +18,7 @@ def client_session(config: ServiceConfig, client: ClientConfig) -> SessionConfig
         target_comp_id=client.name,
         role="acceptor",
         credentials=client.credentials,
+        keeps_to_max_message_size=False,
     )
 
 
@@ -31,6 +32,7 @@ def venue_sessions(config: ServiceConfig, venue: VenueConfig, password: str) -> 
         role="initiator",
         username=venue.username,
         password=password,
+        keeps_to_max_message_size=False,
         resend_app=False,  # an order is never sent twice: what became of it is asked after the reconnect
     )
     # Yesterday's book is worth nothing.

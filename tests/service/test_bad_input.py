@@ -347,3 +347,13 @@ def test_answers_to_bad_messages_survive_a_crash():
     again = [(said[34], said[35], said.get(58)) for said in wire.answers if said.get(43) == "Y" and said[35] in "j8"]
     assert again == told_before
     end(running)
+
+
+def test_a_client_that_takes_little_is_told_everything_all_the_same() -> None:
+    """Its MaxMessageSize(383) is no reason to keep the report of a fill from it, nor to stop for anybody else."""
+    platform = Platform(plans={})
+    platform.run(WARM_UP_S)
+    wire = Wire(platform)
+    wire.logon(_141="Y", _383=50)
+    wire.send("D", wire.order("A1"))
+    assert [report[39] for report in wire.take("8")] == ["0"]
