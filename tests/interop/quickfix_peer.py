@@ -1,4 +1,4 @@
-"""The C++ engine as a counterparty, in either role: it runs on threads of its own and notes all that passes.
+"""The C++ engine as a counterparty, in either role: it runs on a thread of its own and notes all that passes.
 
 It checks every message that it gets against its own dictionary of the version, so that what it rejects, we said wrong.
 """
@@ -17,10 +17,10 @@ from fix.message import Message, parse
 quickfix = pytest.importorskip("quickfix", reason="the C++ engine is not installed: pip install -e '.[interop]'")
 
 DICTIONARIES = Path(sys.prefix) / "share" / "quickfix"
-TIMEOUT_S, STOP_TIMEOUT_S = 30.0, 5.0
+TIMEOUT_S = 30.0
+POLL_S = 0.001
 LOOK_S = 0.02  # the engine counts a message after it has told of it
 Fields = Sequence[tuple[int, object]]
-_STUCK: list[object] = []  # engines that did not stop: what their threads use must stay
 
 
 def settings_text(version: str, role: str, port: int, directory: Path, ours: str, theirs: str) -> str:
@@ -161,14 +161,20 @@ def running(
     store = quickfix.FileStoreFactory(settings)
     make = quickfix.SocketAcceptor if role == "acceptor" else quickfix.SocketInitiator
     engine = make(peer, store, settings)
-    engine.start()
+    engine.poll()  # it listens, or has begun to connect
+    stopping = threading.Event()
+    driver = threading.Thread(target=_drive, args=(engine, stopping))
+    driver.start()
     try:
         yield peer
     finally:
-        # Now and then it waits for ever for a thread of its own that looks at a connection which has just gone.
-        stopping = threading.Thread(target=engine.stop, daemon=True)
-        stopping.start()
-        stopping.join(STOP_TIMEOUT_S)
-        if stopping.is_alive():
-            _STUCK.append((engine, store, settings, peer))
+        stopping.set()
+        driver.join()
         del engine  # before the factory and the application: its end still calls both
+
+
+def _drive(engine: object, stopping: threading.Event) -> None:
+    """In place of the engine's own threads: when it stops, these now and then hang, or take the process with them."""
+    while not stopping.wait(POLL_S):
+        engine.poll()  # type: ignore[attr-defined]
+    engine.stop(True)  # type: ignore[attr-defined]
