@@ -38,6 +38,7 @@ _GROUP_TAGS = {
     "lines": "33",
     "related": "146",
     "quote_entries": "295",
+    "parties": "453",
 }
 _ENTRY_TAGS = {"name": "958", "type": "959", "value": "960"}
 # What FIX.4.0 to 4.2 and to 4.3 called otherwise.

@@ -54,6 +54,14 @@ class StrategyParameter(msgspec.Struct, frozen=True, gc=False):
     value: str = ""
 
 
+class Party(msgspec.Struct, frozen=True, gc=False):
+    """One entry of Parties(453). `party_id_source` "D" is a custom code, `party_role` 3 the client."""
+
+    party_id: str
+    party_id_source: str = ""
+    party_role: str = ""
+
+
 class NewOrderSingle(msgspec.Struct, frozen=True, gc=False):
     MSG_TYPE: ClassVar[str] = "D"
     cl_ord_id: str
@@ -186,6 +194,9 @@ class ExecutionReport(msgspec.Struct, frozen=True, gc=False):
     day_order_qty: str = ""
     day_cum_qty: str = ""
     day_avg_px: str = ""
+    copy_msg_indicator: str = ""  # Y: a drop copy
+    client_id: str = ""  # to FIX.4.2, parties afterwards
+    parties: tuple[Party, ...] = ()
 
 
 class OrderCancelReject(msgspec.Struct, frozen=True, gc=False):

@@ -42,6 +42,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name  # the client's CompID; with * or ?, every client whose CompID is like that has a session of its own
     begin_string: str = "FIX.4.4"
     accounts: tuple[Name, ...] = ()  # that the client may trade for
+    drop_copy: bool = False  # it sends nothing and gets a copy of every report on its accounts, whosever they are
     default_account: str = ""  # of an order without Account(1); "" where the client has to send it
     session: str = ""  # how to talk with it: one of the config's `sessions`; "" for what holds without any
     credentials: tuple[Credential, ...] = ()  # of which its Logon(A) needs one; (): it needs none

@@ -63,6 +63,9 @@ class BusinessReject(NamedTuple):
 
 def to_command(message: Message, client: ClientConfig) -> Command | BusinessReject:
     """The command in `message`. FieldError where FIX asks for a Reject(3)."""
+    if client.drop_copy:
+        text = f"MsgType(35)={message.msg_type} is not taken here: a drop copy only hears"
+        return BusinessReject(BusinessRejectReason.NOT_AUTHORIZED, text)
     if message.msg_type in TAKEN:
         match decode(message):
             case NewOrderSingle() as order:

@@ -9,6 +9,8 @@ J.1.b). ExecID(17) is the order's id and the number of facts applied to it: uniq
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from domain.commands import MassStatusRequest, StatusRequest
 from domain.facts import (
     AnyFact,
@@ -42,7 +44,7 @@ from domain.fields import (
 )
 from domain.orders import ParentOrder
 from domain.prices import avg_px_to_text
-from fix.messages import ExecutionReport, News, OrderCancelReject, OrderMassCancelReport
+from fix.messages import ExecutionReport, News, OrderCancelReject, OrderMassCancelReport, Party
 from gateway.clients import ClientConfig
 from gateway.dialect import DIALECTS, Dialect
 from gateway.instructions import said_back
@@ -71,6 +73,7 @@ REPORTED = (
 )
 FILLS = (ChildFilled, ChildFillBusted, ChildFillCorrected)
 BROKER_OPTION = ExecRestatementReason.BROKER_OPTION
+CUSTOM_CODE, CLIENT_ROLE = "D", "3"  # PartyIDSource(447), PartyRole(452)
 IMMEDIATE = (TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL)
 CAPACITIES = {
     OrderCapacity.AGENCY: LastCapacity.AGENT,
@@ -78,6 +81,19 @@ CAPACITIES = {
     OrderCapacity.PRINCIPAL: LastCapacity.PRINCIPAL,
     OrderCapacity.RISKLESS_PRINCIPAL: LastCapacity.PRINCIPAL,
 }
+
+
+def drop_copies(
+    fact: AnyFact, parent: ParentOrder | None, client: str, copy: ClientConfig, last_mkt: str = ""
+) -> list[ExecutionReport]:
+    """What a drop copy in the words of `copy` hears of `fact`: the ExecutionReport(8) that `client` gets, marked."""
+    return [
+        msgspec.structs.replace(
+            report, copy_msg_indicator="Y", client_id=client, parties=(Party(client, CUSTOM_CODE, CLIENT_ROLE),)
+        )
+        for report in reports(fact, parent, copy, last_mkt)
+        if isinstance(report, ExecutionReport)
+    ]
 
 
 def reports(fact: AnyFact, parent: ParentOrder | None, client: ClientConfig, last_mkt: str = "") -> list[Report]:

@@ -144,6 +144,14 @@ class Links:
                 settings = client_session(self._config, client)
                 directory.add_template(SessionTemplate(settings, self._make, client.max_sessions, made))
 
+    def drop_copies(self, account: str) -> list[Peer]:
+        """The sessions that get a copy of each report on an account."""
+        return [
+            peer
+            for peer in self.clients.values()
+            if peer.client is not None and peer.client.drop_copy and account in peer.client.accounts
+        ]
+
     def _pattern(self, name: str) -> str:
         """The pattern in the config that a client came under; "" for one with a table of its own."""
         if any(client.name == name for client in self._config.clients):

@@ -556,12 +556,16 @@ class Node:
             case _:
                 parent = self.state.parents[fact.parent_id]
                 name = parent.accepted.client
-        peer = self.links.clients.get(name)
-        if peer is None or peer.client is None:
-            return  # a client that the config no longer has: its orders are still worked to their end
         last_mkt = self._mics.get(child.submitted.venue, "") if child is not None else ""
-        for message in client_outbound.reports(fact, parent, peer.client, last_mkt):
-            self._send(peer, message, now_ns)
+        peer = self.links.clients.get(name)
+        if peer is not None and peer.client is not None:  # else the config no longer has it; its orders are worked on
+            for message in client_outbound.reports(fact, parent, peer.client, last_mkt):
+                self._send(peer, message, now_ns)
+        account = fact.account if isinstance(fact, ParentRejected) else parent.accepted.account if parent else ""
+        for copy in self.links.drop_copies(account):
+            assert copy.client is not None
+            for report in client_outbound.drop_copies(fact, parent, name, copy.client, last_mkt):
+                self._send(copy, report, now_ns)
 
     def _send(self, peer: Peer, message: Typed, now_ns: int) -> Outgoing:
         """Sends (or stores, while the peer is away) and records."""

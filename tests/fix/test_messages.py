@@ -96,7 +96,7 @@ def structs(cls: type[msgspec.Struct], begin_string: str) -> st.SearchStrategy[A
 
 
 # What FIX.4.4 doesn't have: it was before, or came after.
-OTHER_VERSIONS = {"exec_trans_type": "", "rule80_a": "", "display_qty": 0, "mass_action_report_id": ""}
+OTHER_VERSIONS = {"client_id": "", "exec_trans_type": "", "rule80_a": "", "display_qty": 0, "mass_action_report_id": ""}
 
 
 @pytest.mark.parametrize("msg_type", BY_MSG_TYPE)
