@@ -59,6 +59,7 @@ class Exclusion(NamedTuple):
 PEG_PRICE_TYPES = {"2": ExecInst.MID_PRICE_PEG, "4": ExecInst.MARKET_PEG, "5": ExecInst.PRIMARY_PEG}
 PEGS: Values = tuple(PEG_PRICE_TYPES.values())
 PRICED: Values = (OrdType.LIMIT, OrdType.STOP_LIMIT, OrdType.LIMIT_ON_CLOSE)
+EXEC_INST = 18
 STOPS: Values = (OrdType.STOP, OrdType.STOP_LIMIT)
 ON_CLOSE: Values = (OrdType.MARKET_ON_CLOSE, OrdType.LIMIT_ON_CLOSE)
 PEGGED: Values = (OrdType.PEGGED,)
@@ -153,6 +154,10 @@ FIXED: dict[int, tuple[str, Values]] = {
     1102: ("TriggerPrice", ()),
 }
 _RULES = {rule.tag: rule for rule in RULES}
+# With tags as a message has them.
+_KEYED = tuple((str(rule.tag), rule) for rule in RULES)
+_KEYED_EXCLUSIONS = tuple((str(exclusion.tag), exclusion) for exclusion in EXCLUSIONS)
+_FIXED = frozenset(map(str, FIXED))
 _DEFAULTS = {rule.tag: rule.default for rule in RULES if rule.default}
 _EXEC_INSTS = {inst.value: inst for inst in ExecInst}
 _CAPACITIES = {capacity.value: capacity for capacity in OrderCapacity}
@@ -160,8 +165,11 @@ _CAPACITIES = {capacity.value: capacity for capacity in OrderCapacity}
 
 def refusal(order: Order, message: Message, client: ClientConfig) -> Refusal | None:
     """The first reason why an order can't be taken as it was sent, None if it can."""
-    for rule in RULES:
-        value = message.get(rule.tag)
+    fields = message.fields
+    for key, rule in _KEYED:
+        value = fields.get(key)
+        if value is None and rule.required is None:
+            continue
         text = _missing(rule, message, client) if value is None else _misplaced(rule, value, message, client)
         if text:
             return text
@@ -170,6 +178,8 @@ def refusal(order: Order, message: Message, client: ClientConfig) -> Refusal | N
 
 def instructions(order: Order, message: Message, client: ClientConfig) -> tuple[Instructions, frozenset[str]]:
     """What the order asks for, and which of it was said at all. FieldError for a date that is none."""
+    if _SAYING.isdisjoint(message.fields):
+        return NONE, frozenset()
     pegged = PEG_PRICE_TYPES.get(message.get(1094) or "")
     insts = [_EXEC_INSTS[code] for code in dict.fromkeys(order.exec_inst.split()) if code in _EXEC_INSTS]
     if pegged is not None and pegged not in insts:
@@ -202,6 +212,9 @@ SAID_BY: dict[str, tuple[int, ...]] = {
 }
 
 
+_SAYING = frozenset(str(tag) for tags in SAID_BY.values() for tag in tags)
+
+
 def _sent(message: Message, tag: int) -> str:
     value = message.get(tag)
     return _DEFAULTS.get(tag, "") if value is None else value
@@ -223,24 +236,28 @@ def _missing(rule: Rule, message: Message, client: ClientConfig) -> Refusal | No
 
 
 def _misplaced(rule: Rule, value: str, message: Message, client: ClientConfig) -> Refusal | None:
-    allowed, only, said = rule.values(client), rule.only, f"{_name(rule.tag)}={value}"
-    if allowed is not None:
-        codes = value.split(" ") if rule.tag == 18 else [value]  # MultipleCharValue
+    allowed, only = rule.values(client), rule.only
+    if allowed is not None and value not in allowed:
+        codes = value.split(" ") if rule.tag == EXEC_INST else [value]  # MultipleCharValue
         if other := " ".join(code for code in codes if code not in allowed):
             return unsupported(rule.name, rule.tag, other, allowed)
     if only is not None and _sent(message, only.tag) not in only.values:
-        text = f"{said} contradicts {_name(only.tag)}={_sent(message, only.tag)}, which has none"
+        text = f"{_name(rule.tag)}={value} contradicts {_name(only.tag)}={_sent(message, only.tag)}, which has none"
         return OrdRejReason.OTHER, text
-    if (rule.above_zero and not value.strip("0.")) or (rule.above_zero and value.startswith("-")):
-        return OrdRejReason.OTHER, f"{said} is not above 0"
+    if rule.above_zero and (value[:1] == "-" or not value.strip("0.")):
+        return OrdRejReason.OTHER, f"{_name(rule.tag)}={value} is not above 0"
     if rule.instead and (twice := message.get(rule.instead)) is not None:
-        return OrdRejReason.OTHER, f"{said} and {_name(rule.instead)}={twice} say the same twice: leave one out"
+        text = f"{_name(rule.tag)}={value} and {_name(rule.instead)}={twice} say the same twice: leave one out"
+        return OrdRejReason.OTHER, text
     return None
 
 
 def _contradictions(order: Order, message: Message) -> Iterator[Refusal]:
     other = OrdRejReason.OTHER
-    for exclusion in EXCLUSIONS:
+    fields = message.fields
+    for key, exclusion in _KEYED_EXCLUSIONS:
+        if key not in fields:
+            continue  # no default contradicts anything
         codes = [code for code in _sent(message, exclusion.tag).split(" ") if code in exclusion.values]
         if codes and (found := _sent(message, exclusion.other)) in exclusion.other_values:
             yield other, f"{_name(exclusion.tag)}={codes[0]} contradicts {_name(exclusion.other)}={found}"
@@ -268,6 +285,8 @@ def _not_taken(message: Message, client: ClientConfig) -> Refusal | None:
     used = {client.strategy_tag, *client.parameter_tags.values()}
     if client.strategy_tag == 847:
         used.add(957)
+    if _FIXED.isdisjoint(message.fields):
+        return None
     for tag, (name, allowed) in FIXED.items():
         value = message.get(tag)
         if value is not None and tag not in used and value not in allowed:
