@@ -109,7 +109,7 @@ class Engine(Requests):
             return
         if report.child_id != child.child_id:  # a venue may report under the ClOrdID(11) of our request
             report = msgspec.structs.replace(report, child_id=child.child_id)
-        venue = child.submitted.venue
+        venue, was_uncertain = child.submitted.venue, child.uncertain
         match report:
             case ChildFilled():
                 if report.venue != venue:
@@ -173,8 +173,16 @@ class Engine(Requests):
                     if child.is_open:
                         text = f"{type(report).__name__} while {child.ord_status.name.lower()}"
                         yield _disputed(report, venue, text, now_ns)
+                    elif isinstance(report, ChildAcknowledged) and child.venue_order_id != report.venue_order_id:
+                        # The venue said before that there was no such order, and now it has it after all.
+                        text = f"acknowledged although {child.ord_status.name.lower()}: cancelled"
+                        yield _disputed(report, venue, text, now_ns)
+                        yield self.working.cancel_request(child, "reconnect", now_ns)
                     return  # the order had ended before; saying so again changes nothing
                 yield report
+        is_back = was_uncertain and child.is_open and not child.uncertain
+        if is_back and child.cancel_reason and not child.pending_cancel_id:  # and was not to be any more
+            yield self.working.cancel_request(child, child.cancel_reason, now_ns)
         yield from self.working.settle(state.parents[child.submitted.parent_id], now_ns)
         if self.working.reconcile_until_ns and not self._uncertain():
             self.working.reconcile_until_ns = 0

@@ -13,6 +13,7 @@ from domain.facts import (
     AnyFact,
     ChildCancelRequested,
     ChildReplaceRequested,
+    ChildUncertain,
     ParentDone,
     ParentDoneForDay,
     ParentReinstated,
@@ -50,6 +51,9 @@ from router.watching import Watching
 RETRY_NS = 250_000_000
 RETRY_MAX_NS = 8_000_000_000
 CANCEL_RETRY_NS = 1_000_000_000  # a venue that refused to cancel is not asked again before
+# A venue has so long to acknowledge an order, to end an immediate one, to answer a cancel.
+PATIENCE_NS = 5_000_000_000
+ACK = "ack"
 GOOD_TILL = (TimeInForce.GOOD_TILL_CANCEL, TimeInForce.GOOD_TILL_DATE)
 
 
@@ -58,6 +62,7 @@ class _Timer:
     at_ns: int
     parent_id: str
     child_id: str = field(default="")  # "" wakes the parent
+    awaits: str = field(default="")  # of the venue: "ack", or the answer to the request of this ClOrdID(11)
 
 
 class Working:
@@ -85,7 +90,13 @@ class Working:
                     yield from self.settle(parent, now_ns)
                 continue
             child = self.state.open_children.get(due.parent_id, {}).get(due.child_id)
-            if child is None or child.pending_cancel_id or child.uncertain:
+            if child is None or child.uncertain:
+                continue
+            if due.awaits:
+                if _is_overdue(child, due.awaits):
+                    yield ChildUncertain(at_ns=now_ns, child_id=child.child_id)
+                continue
+            if child.pending_cancel_id:
                 continue
             if child.cancel_rejected_ns:
                 yield from self.settle(self.state.parents[due.parent_id], now_ns)
@@ -214,9 +225,11 @@ class Working:
             for fact in self.routing.decide(state, parent, slice_, view, now_ns, terms):
                 yield fact
                 child = state.children.get(getattr(fact, "child_id", ""))
-                if child is not None and child.submitted.horizon_ns:
-                    self.rest_until(now_ns + child.submitted.horizon_ns, child)
-                    self.watching.moved(parent, now_ns)
+                if child is not None:
+                    self._await_answer(child, ACK, now_ns)
+                    if child.submitted.horizon_ns:
+                        self.rest_until(now_ns + child.submitted.horizon_ns, child)
+                        self.watching.moved(parent, now_ns)
             if order.time_in_force in IMMEDIATE:
                 if not state.open_children[parent_id]:
                     yield from self.settle(parent, now_ns)  # nothing could be taken: it has ended
@@ -287,6 +300,7 @@ class Working:
         )
         yield sent
         if child_id in state.children:
+            self._await_answer(state.children[child_id], ACK, now_ns)
             self.rest_until(now_ns + auctions.RESTS_NS, state.children[child_id])
         else:
             self.wake(now_ns + RETRY_MAX_NS, parent_id)
@@ -363,10 +377,12 @@ class Working:
 
     def cancel_request(self, child: ChildOrder, reason: str, now_ns: int) -> ChildCancelRequested:
         cancel_id = f"{self.state.epoch}-X{self.state.cancel_count + 1}"
+        self._await_answer(child, cancel_id, now_ns)
         return ChildCancelRequested(at_ns=now_ns, child_id=child.child_id, cancel_id=cancel_id, reason=reason)
 
     def replace_request(self, child: ChildOrder, order_qty: int, reason: str, now_ns: int) -> ChildReplaceRequested:
         replace_id = f"{self.state.epoch}-R{self.state.replace_count + 1}"
+        self._await_answer(child, replace_id, now_ns)
         return ChildReplaceRequested(
             at_ns=now_ns,
             child_id=child.child_id,
@@ -441,12 +457,24 @@ class Working:
             self._wake_ns[parent_id] = at_ns
             heapq.heappush(self._timers, _Timer(at_ns, parent_id))
 
+    def _await_answer(self, child: ChildOrder, awaits: str, now_ns: int) -> None:
+        """A venue that says nothing for too long is asked what became of the order."""
+        timer = _Timer(now_ns + PATIENCE_NS, child.submitted.parent_id, child.child_id, awaits)
+        heapq.heappush(self._timers, timer)
+
     def rest_until(self, at_ns: int, child: ChildOrder) -> None:
         heapq.heappush(self._timers, _Timer(at_ns, child.submitted.parent_id, child.child_id))
 
 
 def _unfilled(parent: ParentOrder) -> str:
     return f"{parent.leaves_qty} of {parent.order_qty} not filled"
+
+
+def _is_overdue(child: ChildOrder, awaits: str) -> bool:
+    if awaits != ACK:
+        replace = child.pending_replace
+        return child.pending_cancel_id == awaits or (replace is not None and replace.replace_id == awaits)
+    return child.ord_status is OrdStatus.PENDING_NEW or not child.submitted.horizon_ns
 
 
 def request_rejected(

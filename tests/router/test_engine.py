@@ -171,6 +171,11 @@ class Harness:
     def canceled(self, child_id: str) -> list[AnyFact]:
         return self.report(ChildCanceled(at_ns=self.now_ns, child_id=child_id, text=""))
 
+    def acknowledge(self) -> None:
+        """Every venue has what was sent to it."""
+        for child_id in self.open_children():
+            self.report(ChildAcknowledged(at_ns=self.now_ns, child_id=child_id, venue_order_id="V"))
+
     def open_children(self) -> list[str]:
         return [child_id for children in self.state.open_children.values() for child_id in children]
 
@@ -232,6 +237,7 @@ def test_what_rests_in_the_dark_comes_back_when_a_twap_runs_out_of_time() -> Non
     desk.new(strategy="twap", params={"duration_s": "10", "slices": "1"}, order_qty=2000)
     dark = [c for c in desk.open_children() if desk.state.children[c].submitted.venue == "DUSK"]
     assert dark
+    desk.acknowledge()
     cancels = of(desk.pass_time(9 * SECOND_NS), ChildCancelRequested)
     assert {cancel.child_id for cancel in cancels if cancel.reason == "late"} >= set(dark)
     taken = of(desk.canceled(dark[0]), ChildSubmitted)
@@ -243,6 +249,7 @@ def test_a_child_at_the_parents_limit_rests_on_until_somebody_offers_that_price(
     desk = Harness()
     facts = desk.new(order_qty=1000, ord_type=OrdType.LIMIT, limit_px=99_9900)
     resting = {child.child_id for child in of(facts, ChildSubmitted)}
+    desk.acknowledge()
     assert resting and not of(desk.pass_time(60 * SECOND_NS), ChildCancelRequested)
     desk.show_market(99_9800, 99_9900)
     assert {cancel.child_id for cancel in of(desk.pass_time(10 * SECOND_NS), ChildCancelRequested)} == resting

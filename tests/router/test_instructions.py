@@ -266,6 +266,7 @@ def test_a_peg_does_not_follow_itself() -> None:
     for (venue, px), qty in own.items():
         level(desk, Side.BUY, px, qty, venue)
     assert desk.market.symbol("ALFA").bid_px == BID + 100
+    desk.acknowledge()
     assert not desk.pass_time(10 * SECOND_NS)
     parent = next(iter(desk.state.open_parents.values()))
     assert pegs.peg_px(parent, desk.market.symbol("ALFA"), own, TICK) == BID + 100

@@ -30,14 +30,8 @@ def test_there_are_enough_and_each_says_what_it_is() -> None:
         assert path.read_text("utf-8").startswith("# "), path
 
 
-# What the router does not do yet: asking again where a venue leaves a request without an answer.
-BEYOND = {"cancel_turned_down", "cancel_without_an_answer", "order_lost_in_the_venue", "slow_acks"}
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_bundled(path: Path) -> None:
-    if path.stem in BEYOND:
-        pytest.xfail("not built yet")
     assert qa.play(path.stem, qa.load(path)).failures == []
 
 
