@@ -446,7 +446,7 @@ class Node:
     def _ask_soon(self, venue: str, now_ns: int) -> None:
         """Where a venue that is there left us in doubt; one that is away is asked when it is back."""
         if self.links.venues[venue].session.is_logged_on:
-            self._ask_again.setdefault(venue, (now_ns + ASK_NS, ASK_NS))
+            self._ask_again.setdefault(venue, (now_ns + ASK_NS, 0))
 
     def _lost(self, peer: Peer, text: str, now_ns: int) -> None:
         if peer.kind is PeerKind.MARKET_DATA:
