@@ -10,7 +10,7 @@ from domain.facts import (
     ExecutionUnknown,
 )
 from domain.fields import Action, CxlRejReason, OrdRejReason, OrdStatus
-from router.working import PATIENCE_NS
+from router.working import CANCEL_RETRY_NS, PATIENCE_NS
 from tests.router.test_engine import Harness, kinds
 from tests.router.test_quoting import of
 
@@ -26,8 +26,11 @@ def resting(acknowledged: bool = True) -> tuple[Harness, str]:
     return desk, child_id
 
 
-def refused(desk: Harness, child_id: str, reason: CxlRejReason = CxlRejReason.BROKER_OPTION) -> list:
-    return desk.report(ChildCancelRejected(at_ns=desk.now_ns, child_id=child_id, reason=reason, text="no"))
+def refused(desk: Harness, child_id: str, ord_status: OrdStatus) -> list:
+    reason = CxlRejReason.UNKNOWN_ORDER if ord_status is OrdStatus.REJECTED else CxlRejReason.BROKER_OPTION
+    return desk.report(
+        ChildCancelRejected(at_ns=desk.now_ns, child_id=child_id, reason=reason, text="no", ord_status=ord_status)
+    )
 
 
 def status(desk: Harness, child_id: str, ord_status: OrdStatus = OrdStatus.NEW) -> list:
@@ -53,17 +56,24 @@ def test_a_cancel_without_an_answer_is_asked_for_and_sent_again() -> None:
     assert (again.child_id, again.reason) == (child_id, "parent_cancel")
 
 
-def test_a_cancel_that_is_refused_is_asked_for_and_sent_again() -> None:
+def test_a_cancel_that_is_refused_for_an_order_that_lives_on_is_sent_again_a_little_later() -> None:
     desk, child_id = resting()
     desk.cancel("A", "X")
-    assert kinds(refused(desk, child_id)) == [ChildCancelRejected, ChildUncertain]
-    assert len(of(status(desk, child_id), ChildCancelRequested)) == 1
+    assert kinds(refused(desk, child_id, OrdStatus.NEW)) == [ChildCancelRejected]
+    assert not of(desk.pass_time(CANCEL_RETRY_NS - 1), ChildCancelRequested)
+    assert [fact.child_id for fact in of(desk.pass_time(1), ChildCancelRequested)] == [child_id]
+
+
+def test_a_cancel_that_is_refused_because_there_is_no_order_is_asked_for() -> None:
+    desk, child_id = resting()
+    desk.cancel("A", "X")
+    assert kinds(refused(desk, child_id, OrdStatus.REJECTED)) == [ChildCancelRejected, ChildUncertain]
 
 
 def test_a_cancel_that_came_before_the_order_is_sent_again_when_the_order_is_there() -> None:
     desk, child_id = resting(acknowledged=False)
     desk.cancel("A", "X")
-    refused(desk, child_id, CxlRejReason.UNKNOWN_ORDER)
+    refused(desk, child_id, OrdStatus.REJECTED)
     facts = desk.report(ChildAcknowledged(at_ns=desk.now_ns, child_id=child_id, venue_order_id="V"))
     assert kinds(facts) == [ChildAcknowledged, ChildCancelRequested]
 
