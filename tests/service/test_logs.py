@@ -64,6 +64,8 @@ def test_a_fact_is_one_line_with_its_fields(out: Path) -> None:
         "last_px": 1002500,
         "liquidity": "ADDED",
         "mid2_px": 0,
+        "cum_qty": 0,
+        "taken_over": False,
     }
 
 
