@@ -55,14 +55,10 @@ def to_toml(config: MarketConfig, comment: str) -> str:
     """A preset's file; every figure is written, so that a change of a default changes no market that was fitted."""
     lines = [f"# {comment}", "# Every figure is explained in simulators/market_config.py."]
     for name, entries in msgspec.to_builtins(config).items():
-        if not isinstance(entries, list | tuple):
-            continue
-        for entry in entries:
-            lines += [
-                "",
-                f"[[{name}]]",
-                *(f"{key} = {msgspec.json.encode(value).decode()}" for key, value in entry.items()),
-            ]
+        several = isinstance(entries, list | tuple)
+        for entry in entries if several else filter(None, [entries]):
+            lines += ["", f"[[{name}]]" if several else f"[{name}]"]
+            lines += [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in entry.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -73,7 +73,8 @@ def report(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> int:
     """`fairlead market export`: 0, with a simulated day in two files."""
     config = presets.load(args.preset)
-    market = Market(config, args.seed, OPEN_NS)
+    market = Market(config, args.seed, OPEN_NS - config.opening_ns)
+    market.advance(OPEN_NS)
     books = market.references[config.symbols[0].symbol].books
     with args.tape.open("w", encoding="ascii") as messages, args.book.open("w", encoding="ascii") as book:
         LobsterExport(books, args.levels, OPEN_NS, messages.write, book.write)

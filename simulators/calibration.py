@@ -11,20 +11,23 @@ if the tape shows one level; how long volatility lasts, if it is short.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import gcd, sqrt
 
 import msgspec
 import numpy as np
 
-from simulators.facts import SECOND_NS, acf, measure
+from simulators.facts import SECOND_NS, Floats, acf, measure
 from simulators.latent import SESSION_SECONDS
 from simulators.market_config import DarkConfig, DealerConfig, LitConfig, MarketConfig, SymbolConfig
-from simulators.recording import Recording, record_market
+from simulators.recording import Integers, Recording, record_market
 
 ROUNDS = 12
 _SETTLED = 4  # the last rounds, of which the mean is taken
 SIMULATED_S = 4 * 3600  # a round, at least
 _LONG_S = 2 * 3600  # a tape from which on it says how long volatility lasts
+_WHOLE_S = 5 * 3600  # from which on a day has a shape
+_POINTS = 9
 _NEAR, _FAR = range(1, 7), range(19, 31)  # lags of 10 s: the start and the end of what volatility remembers
 
 
@@ -134,6 +137,8 @@ def fit(
         half_spread_ticks=max(wanted.spread_ticks / 2.0 - 0.5, 0.0),
         events_per_second=2.0 * wanted.orders_per_second / flow,
         depth_ticks=depth_ticks,
+        day_activity=_shape(recordings, _busy),
+        day_volatility=_shape(recordings, _wild),
     )
     recorded_s = float(np.mean([day.quote_ns[-1] - day.quote_ns[0] for day in recordings])) / SECOND_NS
     seconds = int(min(max(recorded_s, 3600.0), SESSION_SECONDS))
@@ -147,7 +152,7 @@ def fit(
             settled.append(config)
         progress()
     config = _mean(settled)
-    whole = MarketConfig(symbols=(config,), venues=start.venues)
+    whole = MarketConfig(symbols=(config,), venues=start.venues, day=start.day)
     days = [record_market(whole, one, seconds, 0) for one in seeds]
     whole = msgspec.structs.replace(whole, venues=_off_exchange(whole, recordings, days))
     return Fit(whole, wanted, moments(days, tick_px, levels), seconds)
@@ -217,6 +222,30 @@ def _off_exchange(
         else venue
         for venue in config.venues
     )
+
+
+def _shape(recordings: Sequence[Recording], of: Callable[[Recording, Integers], Floats]) -> tuple[float, ...]:
+    """The shape of a session at even points, relative to its mean; none from days that are not whole ones."""
+    if min(day.quote_ns[-1] - day.quote_ns[0] for day in recordings) < _WHOLE_S * SECOND_NS:
+        return ()
+    points = np.mean(
+        [of(day, np.linspace(day.quote_ns[0], day.quote_ns[-1], _POINTS + 1)) for day in recordings], axis=0
+    )
+    return tuple(float(f"{max(point / points.mean(), 0.05):.3g}") for point in points)
+
+
+def _busy(recording: Recording, edges_ns: Integers) -> Floats:
+    return np.histogram(recording.trade_ns, edges_ns)[0].astype(float)
+
+
+def _wild(recording: Recording, edges_ns: Integers) -> Floats:
+    """Standard deviation of 10 s moves of the mid."""
+    mid = (recording.bid_px + recording.ask_px) / 2.0
+    found = []
+    for low_ns, high_ns in pairwise(edges_ns):
+        number = np.searchsorted(recording.quote_ns, np.arange(low_ns, high_ns, 10 * SECOND_NS), side="right") - 1
+        found.append(np.sqrt(np.mean(np.diff(mid[np.maximum(number, 0)]) ** 2)))
+    return np.array(found)
 
 
 def _tick(recordings: Sequence[Recording]) -> int:

@@ -1,4 +1,4 @@
-"""A dark pool: hidden orders that meet at the midpoint of the lit market, in time priority, and show nothing.
+"""A dark pool: hidden orders that meet at the midpoint of the lit market, by time or by size, and show nothing.
 
 Contra interest comes in spells: for a good part of the time a pool is dry, and when it is not, sizes are heavy tailed.
 Some contras know where the price is going and stand on that side, so a fill here is often bad news. MinQty(110) is the
@@ -61,6 +61,7 @@ class DarkPool:
         self._signal = scene.signal
         self._random = random
         self._publisher = publisher
+        self._leaked = scene.leaked
         self._dry = False
         self._spell_ends_ns = start_ns
 
@@ -105,6 +106,8 @@ class DarkPool:
         if not mid2_px:
             return
         px = mid2_px // 2
+        if self._config.size_priority:
+            others = sorted(others, key=lambda other: -other.qty)  # which keeps the order of time
         for other in others:
             qty = min(hidden.qty, other.qty)
             if qty and other.is_buy is not hidden.is_buy and hidden.accepts(px, qty) and other.accepts(px, qty):
@@ -112,6 +115,14 @@ class DarkPool:
                 self._execute(other, LastLiquidityInd.ADDED, px, qty, at_ns)
                 publisher = self._publisher
                 publisher.publish(at_ns, TradePrinted(publisher.venue, self._symbol.symbol, px, qty))
+                for met in (hidden, other):
+                    if met.order is not None and met.qty:
+                        self.leak(met.is_buy)
+
+    def leak(self, is_buy: bool) -> None:
+        """Somebody knows now that a client wants more."""
+        if self._leaked is not None:
+            self._leaked(1 if is_buy else -1, self._config.leakage)
 
     def fill(self, hidden: Hidden, qty: int, at_ns: int) -> None:
         """Contra interest of just that size."""
@@ -148,6 +159,10 @@ class DarkVenue:
         self.pools[order.symbol].arrive(hidden, at_ns)
         if order.immediate and hidden.qty:
             publish(at_ns, Canceled(order, f"{hidden.qty} shares found no contra at the midpoint"))
+            if order.cum_qty == 0 and any(
+                order.is_buy is not other.is_buy for other in self.pools[order.symbol].resting
+            ):
+                self.pools[order.symbol].leak(order.is_buy)  # a ping that was seen and did not fit
 
     def cancel(self, order_id: str, at_ns: int) -> None:
         """Publishes Canceled, or CancelRejected for an order that does not rest here (any more)."""

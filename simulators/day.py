@@ -14,6 +14,7 @@ from random import Random
 from domain.fields import TradingStatus
 from simulators.auction import Auction, Collected
 from simulators.book import Reference
+from simulators.flow import NEVER
 from simulators.latent import Latent
 from simulators.market_config import DayConfig, SymbolConfig
 from simulators.takers import SIZE_TAIL, pareto_lots
@@ -53,7 +54,7 @@ class TradingDay:
         self._closing_orders = config.closing_share * day_qty / (symbol.mean_lots * symbol.lot_qty)
         self._opens_ns = start_ns + int(config.opening_s * _SECOND_NS)
         self._closes_ns = self._opens_ns + int(config.session_s * _SECOND_NS)
-        self._until_ns = self._opens_ns  # the end of the auction under way
+        self._until_ns: int | None = None  # the end of the auction under way, if it is one of ours
         self._orders_a_second = 0.0
         self._buying = 0.5
         self._mean_px = 0.0  # that the bands stand around
@@ -66,8 +67,8 @@ class TradingDay:
             self._begun = True
             if self._config.opening_s:
                 self._begin("opening auction", self._opens_ns, self._opening_orders, at_ns)
-        elif status is TradingStatus.AUCTION and self._until_ns:
-            self._collect(at_ns)
+        elif status is TradingStatus.AUCTION and self._until_ns is not None:
+            self._collect(self._until_ns, at_ns)
         elif at_ns >= self._closes_ns:
             self._close(at_ns)
         elif status is TradingStatus.OPEN and self._config.band:
@@ -79,19 +80,19 @@ class TradingDay:
         self._buying = 0.5 + max(-0.4, min(0.4, self._random.gauss(0.0, _LEAN)))
         self._change_status(TradingStatus.AUCTION, text, at_ns)
 
-    def _collect(self, at_ns: int) -> None:
+    def _collect(self, until_ns: int, at_ns: int) -> None:
         """A second of an auction, or its end."""
-        if at_ns < self._until_ns:
+        if at_ns < until_ns:
             for auction in self._auctions:
                 self._send(auction)
                 auction.indicate(at_ns)
             return
-        self._until_ns = 0
+        self._until_ns = None
         self._mean_px = 0.0
         self._withdraw_passed(at_ns)
         if at_ns >= self._closes_ns:
             self._change_status(TradingStatus.CLOSED, "end of the day", at_ns)
-            self.next_ns = 1 << 62
+            self.next_ns = NEVER
         else:
             self._change_status(TradingStatus.OPEN, "", at_ns)
 
@@ -102,7 +103,7 @@ class TradingDay:
             self._begin("closing auction", until_ns, self._closing_orders, at_ns)
         else:  # a halt lasts beyond the close
             self._change_status(TradingStatus.CLOSED, "end of the day", at_ns)
-            self.next_ns = 1 << 62
+            self.next_ns = NEVER
 
     def _watch(self, at_ns: int) -> None:
         """Moves the bands with the mean of the mid; a quote beyond them pauses trading."""

@@ -9,6 +9,7 @@ Every process has a random stream of its own and draws the same number of values
 changes the orders that meet it, not the dice of everybody else.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor, log
 from random import Random
@@ -46,6 +47,7 @@ class Scene:
     signal: Signal
     random: Random
     start_ns: int
+    leaked: Callable[[int, float], None] | None = None  # sign, market orders that follow: what the lit books hear
 
 
 class LitFlow:

@@ -9,6 +9,7 @@ market itself, so a few dozen pairs say what a year of a real desk's orders woul
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from domain.fields import Side
@@ -52,8 +53,11 @@ def impact(
 ) -> Impact:
     """The impact in the first symbol of a market, from pairs of runs with the seeds `seed`, `seed` + 1, ...
 
+    The day has no shape and no phases there, so that a part of an order differs from the whole by its size alone.
     The parent is bought at even seeds and sold at odd ones. `progress` is called after each pair.
     """
+    symbol = msgspec.structs.replace(config.symbols[0], day_activity=(), day_volatility=())
+    config = msgspec.structs.replace(config, symbols=(symbol, *config.symbols[1:]), day=None)
     pause_s = child_qty / (PARTICIPATION * lit_qty_per_second)
     at_s = [*SIZES_S, *(SIZES_S[-1] + after for after in AFTER_S)]
     moves = np.zeros(len(at_s))

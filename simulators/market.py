@@ -20,6 +20,7 @@ from simulators.day import TradingDay
 from simulators.dealer import DealerDesk, DealerVenue
 from simulators.flow import NEVER, LitFlow, Scene, Signal
 from simulators.latent import SESSION_SECONDS, Latent
+from simulators.leak import LeakFlow
 from simulators.lit import LitVenue
 from simulators.market_config import DarkConfig, DayConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
 from simulators.orders import Order, Publisher, StatusChanged, TimedEvent
@@ -58,7 +59,7 @@ class Market:
         self.references = {symbol.symbol: Reference() for symbol in config.symbols}
         self._seed = seed
         self._start_ns = start_ns
-        self._opens_ns = start_ns + int(config.day.opening_s * 1e9 if config.day is not None else 0)
+        self._opens_ns = start_ns + config.opening_ns
         self._events: list[TimedEvent] = []
         self._processes: list[Process] = []
         self._sleepers: dict[str, int] = {}  # the process of a venue that an order may wake
@@ -73,6 +74,7 @@ class Market:
             name: [Auction(book, publishers[book.venue]) for book in reference.books]
             for name, reference in self.references.items()
         }
+        self._leaks: dict[str, LeakFlow] = {}  # but of a symbol whose real traders do not react
         # The background first, because all the others go by its prices.
         self._signals = {symbol.symbol: self._background(symbol) for symbol in config.symbols}
         self.venues: dict[str, Venue] = {
@@ -221,6 +223,10 @@ class Market:
         takers = self._stream(symbol.symbol, "takers")
         self._processes.append(TakerFlow(symbol, takers_per_second, reference, latent, takers, self._start_ns))
         self._processes.append(FastFlow(symbol, reference, latent, self._stream(symbol.symbol, "fast"), self._start_ns))
+        leaks = self._leaks[symbol.symbol] = LeakFlow(
+            symbol, reference, self._stream(symbol.symbol, "leak"), self._start_ns
+        )
+        self._processes.append(leaks)
         if day is not None:
             self._processes.append(self._day(day, symbol, takers_per_second, latent))
         return latent
@@ -267,7 +273,9 @@ class Market:
         for symbol in self.config.symbols:
             name = symbol.symbol
             stream = self._stream(name, venue.name)
-            yield name, Scene(symbol, self.references[name], self._signals[name], stream, self._start_ns)
+            leaks = self._leaks.get(name)
+            leaked = leaks.leaked if leaks is not None else None
+            yield name, Scene(symbol, self.references[name], self._signals[name], stream, self._start_ns, leaked)
 
     def _stream(self, *names: str) -> Random:
         """A random stream that nobody else draws from."""

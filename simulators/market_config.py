@@ -75,6 +75,8 @@ class DarkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     min_qty_share: Share = 0.3  # contras that insist on half their size in one execution
     informed_share: Share = 0.3  # contras on the side of the coming drift
     mean_life_ns: Count = 8_000_000_000
+    size_priority: bool = False  # the larger order goes first, then the older; otherwise the older alone
+    leakage: NotNegative = 1.0  # market orders that follow on the lit books when a client's order is met in part
 
     @property
     def kind(self) -> VenueKind:
@@ -129,6 +131,11 @@ class MarketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     symbols: tuple[SymbolConfig, ...]
     venues: tuple[VenueConfig, ...]
     day: DayConfig | None = None
+
+    @property
+    def opening_ns(self) -> int:
+        """From the market's start to its first continuous trading."""
+        return int(self.day.opening_s * 1e9) if self.day is not None else 0
 
     def __post_init__(self) -> None:
         for what, names in (

@@ -160,8 +160,9 @@ def record_market(
     start_ns: int,
     progress: Callable[[int], None] = lambda seconds: None,
 ) -> Recording:
-    """The first symbol of a market from `start_ns` on; `progress` is told how many seconds have passed."""
-    market = Market(config, seed, start_ns)
+    """The first symbol of a market that opens at `start_ns`; `progress` is told how many seconds have passed since."""
+    market = Market(config, seed, start_ns - config.opening_ns)
+    market.advance(start_ns)
     symbol = config.symbols[0].symbol
     recorder = Recorder(market.references[symbol].books)
     for second in (*range(_STEP_S, seconds, _STEP_S), seconds):

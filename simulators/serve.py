@@ -20,6 +20,7 @@ from fix.endpoint import Link, Output
 from fix.store import FileStore, MemoryStore, Store
 from simulators.config import SimulatorsConfig
 from simulators.exchange import Exchange
+from simulators.lag import Lag
 from simulators.ledger import to_lines
 from simulators.market import Market
 from simulators.scenario import Fault
@@ -36,6 +37,7 @@ class LedgeredExchange:
 
     def __init__(self, exchange: Exchange, path: Path) -> None:
         self.exchange = exchange
+        self.lag = Lag()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def connected(self, link: Link, port: str, now_ns: int) -> Output:
@@ -48,6 +50,12 @@ class LedgeredExchange:
         return self._recorded(self.exchange.disconnected(link, now_ns))
 
     def timer(self, now_ns: int) -> Output:
+        due_ns = self.exchange.next_timer_ns()
+        late_ns = self.lag.observe(now_ns - due_ns, now_ns) if due_ns is not None else None
+        if late_ns:
+            log.warning("simulators_behind", worst_ms=late_ns // 1_000_000)
+        elif late_ns is not None:
+            log.info("simulators_caught_up")
         return self._recorded(self.exchange.timer(now_ns))
 
     def next_timer_ns(self) -> int | None:
@@ -119,6 +127,7 @@ async def serve(
                 break
             await asyncio.sleep(_LOGOUT_LOOK_S)
         await server.close()
+        log.info("simulators_lag", worst_ms=endpoint.lag.worst_ns // 1_000_000)
     finally:
         endpoint.close()
 

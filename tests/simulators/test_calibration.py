@@ -8,7 +8,7 @@ import pytest
 
 from service.cli import main
 from simulators import presets
-from simulators.calibration import fit, moments
+from simulators.calibration import _busy, _shape, _wild, fit, moments
 from simulators.export import LobsterExport
 from simulators.market import Market
 from simulators.market_config import MarketConfig
@@ -48,7 +48,8 @@ def write(config: MarketConfig, seed: int, seconds: int, directory: Path, levels
 
 def test_a_market_is_found_again_from_its_exported_day(tmp_path):
     """Tolerances are about twice what seeds differ by: an hour says no more."""
-    truth = presets.load("mid_cap")
+    truth = changed(presets.load("mid_cap"), day_activity=(), day_volatility=())  # an hour has no shape
+    truth = msgspec.structs.replace(truth, day=None)
     recording = record_tape(open_tape(*write(truth, 77, 3600, tmp_path, 10)))
     found = fit([recording], 10, changed(truth, **ELSEWHERE), "AGAIN", rounds=6, simulated_s=7200).config
     wanted, got = truth.symbols[0], found.symbols[0]
@@ -62,7 +63,7 @@ def test_a_market_is_found_again_from_its_exported_day(tmp_path):
         "half_spread_ticks": 0.15,
         "orders_per_side": 0.25,
         "depth_ticks": 0.3,
-        "excitation": 0.12,
+        "excitation": 0.2,
         "split_tail": 0.25,
         "impact": 0.6,
     }.items():
@@ -97,6 +98,24 @@ def test_one_level_of_the_book_does_not_say_how_deep_it_is():
     assert flat.best_orders == deep.best_orders
 
 
+def test_a_whole_day_has_a_shape_and_a_part_of_one_has_none():
+    busy = np.sort(np.concatenate([np.linspace(0, 23_400, 3000), np.linspace(0, 2600, 3000)])) * SECOND_NS
+    second = np.arange(0, 23_400)
+    wild = np.where(second < 2600, 300, 100) * np.where(
+        second // 10 % 2, 1, -1
+    )  # every 10 s from one side to the other
+    mid, qty, none = 100_0000 + wild, np.full(23_400, 100), np.empty(0, np.int64)
+    sizes = np.full(len(busy), 100)
+    day = Recording(second * SECOND_NS, mid - 100, qty, mid + 100, qty, busy.astype(np.int64), sizes // 100, sizes,
+                    qty, qty * 0, 0, none, 0, 0)  # fmt: skip
+    activity, volatility = _shape([day], _busy), _shape([day], _wild)
+    assert activity[0] / activity[5] == pytest.approx(10.0, rel=0.05)
+    assert volatility[0] / volatility[5] == pytest.approx(3.0, rel=0.05)
+    assert np.mean(activity) == pytest.approx(1.0, abs=0.01)
+    hour = record_market(presets.load("mid_cap"), 1, 3600, OPEN_NS)
+    assert _shape([hour], _busy) == ()
+
+
 def test_a_day_without_trades_fits_nothing():
     quiet = np.arange(1, 100) * SECOND_NS
     px, qty, none = np.full(99, 10_0000), np.full(99, 100), np.empty(0, np.int64)
@@ -106,7 +125,7 @@ def test_a_day_without_trades_fits_nothing():
 
 
 def test_the_command_writes_a_preset_that_the_report_can_measure(tmp_path, capsys):
-    messages, book = write(presets.load("mid_cap"), 3, 1800, tmp_path, 1)
+    messages, book = write(msgspec.structs.replace(presets.load("mid_cap"), day=None), 3, 1800, tmp_path, 1)
     out = tmp_path / "again.toml"
     tape = ["--tape", str(messages), "--book", str(book)]
     assert main(["calibrate", *tape, "--symbol", "AGAIN", "--rounds", "1", "--out", str(out)]) == 0

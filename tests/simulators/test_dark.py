@@ -1,5 +1,6 @@
 """A dark pool by hand: who meets whom at the midpoint, and who does not."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,6 +10,7 @@ from domain.market import TradePrinted
 from simulators.book import Book, Reference, Resting
 from simulators.dark import DarkPool, DarkVenue, Hidden
 from simulators.flow import NEVER, Scene
+from simulators.leak import LeakFlow
 from simulators.market_config import DarkConfig, SymbolConfig
 from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected, Traded
 
@@ -27,8 +29,9 @@ class Pressed:
 class Dark:
     """One dark venue beside a lit market of 99.99 / 100.02, with no background interest but what the test puts in."""
 
-    def __init__(self, random: Random | None = None) -> None:
+    def __init__(self, random: Random | None = None, **figures) -> None:
         self.events = []
+        self.leaks: list[tuple[int, float]] = []
         publisher = Publisher("DUSK", self.events, 0)
         self.reference = Reference()
         self.lit = Book("XYZ", Publisher("ARGO", [], 0))
@@ -36,7 +39,8 @@ class Dark:
         self.quote(BID_PX, ASK_PX)
         self.pressed = Pressed()
         scene = Scene(SymbolConfig(symbol="XYZ", start_px=100_0000), self.reference, self.pressed, random, 0)
-        self.pool = DarkPool(scene, DarkConfig(name="DUSK"), publisher)
+        scene = replace(scene, leaked=lambda sign, orders: self.leaks.append((sign, orders)))
+        self.pool = DarkPool(scene, DarkConfig(name="DUSK", **figures), publisher)
         self.venue = DarkVenue({"XYZ": self.pool}, {"XYZ": 100}, publisher)
 
     def quote(self, bid_px: int, ask_px: int) -> None:
@@ -214,3 +218,47 @@ def test_some_contras_know_where_the_price_goes(pressure):
         dark.pool.resting.clear()
     with_drift = sum(is_buy is (pressure > 0) for is_buy in seen.values()) / len(seen)
     assert 0.55 < with_drift < 0.75  # 0.3 informed, half of the others by chance
+
+
+def test_by_size_the_larger_goes_first_then_the_older():
+    for by_size, filled in ((False, "old"), (True, "large")):
+        dark = Dark(size_priority=by_size)
+        for name, qty in (("old", 300), ("large", 500), ("young", 500)):
+            dark.submit(order(name, BUY, qty))
+        assert fills(dark.contra(SELL, 300)) == [(filled, 300)]
+
+
+def test_a_part_fill_and_a_ping_that_was_seen_leak_and_nothing_else_does():
+    dark = Dark(leakage=2.0)
+    dark.submit(order("1", BUY, 500))
+    assert dark.leaks == []  # nobody has met it
+    dark.contra(SELL, 200)
+    assert dark.leaks == [(1, 2.0)]
+    dark.contra(SELL, 300)
+    assert dark.leaks == [(1, 2.0)]  # done: there is no more to know
+    dark.submit(order("2", SELL, 100, immediate=True))
+    assert dark.leaks == [(1, 2.0)]  # a ping that nobody saw
+    dark.contra(BUY, 300, min_qty=300)
+    dark.submit(order("3", SELL, 100, immediate=True))
+    assert dark.leaks == [(1, 2.0), (-1, 2.0)]
+
+
+def test_market_orders_follow_a_leak_for_some_seconds_and_only_then():
+    book = Book("XYZ", Publisher("ARGO", [], 0))
+    reference = Reference()
+    reference.books.append(book)
+    book.add(book.bids, BID_PX, Resting(1 << 40), 0)
+    book.add(book.asks, ASK_PX, Resting(1 << 40), 0)
+    taken: list[int] = []
+    book.on_taken = lambda sign, qty, px: taken.append(sign)
+    leaks = LeakFlow(SymbolConfig(symbol="XYZ", start_px=100_0000), reference, Random(1), 0)
+    for number in range(400):
+        if number < 200 and number % 2 == 0:
+            leaks.leaked(-1, 1.0)
+        leaks.step(leaks.next_ns)
+    assert 70 <= len(taken) <= 130  # a hundred in the mean
+    assert set(taken) == {-1}
+    late = len(taken)
+    for _ in range(200):
+        leaks.step(leaks.next_ns)
+    assert len(taken) == late
