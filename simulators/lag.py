@@ -12,7 +12,6 @@ class Lag:
     """Collects how late each timer was; `observe` gives the worst of the last seconds when it is time to say so."""
 
     def __init__(self) -> None:
-        self.worst_ns = 0  # since the start
         self._window_ns = 0  # worst since the last word
         self._said_ns = 0
         self._is_behind = False
@@ -21,7 +20,6 @@ class Lag:
         """How late the market was at worst since the last word, 0 once it has caught up; None: nothing to say."""
         if late_ns > self._window_ns:
             self._window_ns = late_ns
-            self.worst_ns = max(self.worst_ns, late_ns)
         if now_ns - self._said_ns < _EVERY_NS or not (self._is_behind or self._window_ns > _LATE_NS):
             return None
         worst_ns, self._window_ns = self._window_ns, 0
