@@ -109,8 +109,8 @@ CASES: dict[str, tuple[str, dict, str, dict, list[str]]] = {
     "a price from another world": (D, {44: "240.00"}, REPORT, {103: "3"}, ["price_collar_bps", "240.00", "500"]),
     "an unknown strategy": (D, {847: "magic"}, REPORT, {103: "11"}, ["magic", "sweep"]),
     "a strategy without its parameters": (D, {847: "twap"}, REPORT, {103: "11"}, ["duration_s", "missing"]),
-    "an order type that we don't have": (D, {40: 3}, REPORT, {103: "11"}, ["OrdType(40)=3"]),
-    "an instruction that we can't keep": (D, {111: 100}, REPORT, {103: "11"}, ["MaxFloor(111)=100"]),
+    "an order type that we don't have": (D, {40: 5}, REPORT, {103: "11"}, ["OrdType(40)=5"]),
+    "an instruction that we can't keep": (D, {100: "XNYS"}, REPORT, {103: "11"}, ["ExDestination(100)=XNYS"]),
     # a request for an order that is not there
     "a cancel for an unknown order": (
         F, {41: "NONE1"}, CANCEL_REJECT, {102: "1", 434: "1", 39: "8", 37: "NONE", 41: "NONE1"}, ["NONE1"],
