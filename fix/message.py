@@ -7,7 +7,7 @@ MsgSeqNum(34) first: a message with a bad field still takes its place in the seq
 import re
 from collections.abc import Mapping
 
-from fix.dictionary import DATA_LENGTHS, FIX4_DATA_LENGTHS, Dictionary, MessageLayout, typed_dictionary
+from fix.dictionary import DATA_LENGTHS, FIX4_DATA_LENGTHS, Dictionary, Group, MessageLayout, typed_dictionary
 from fix.errors import FieldError, SessionRejectReason
 from fix.values import read_int, read_timestamp
 
@@ -19,6 +19,9 @@ _NOT_SKELETON = bytes(byte for byte in range(256) if byte not in b"=\x01")
 def masked(raw: bytes) -> bytes:
     """The message with passwords replaced, for logs and the journal. BodyLength(9) and CheckSum(10) no longer fit."""
     return _PASSWORDS.sub(rb"\1***", raw)
+
+
+Entry = dict[int, "str | list[Entry]"]
 
 
 class Message:
@@ -88,12 +91,24 @@ class Message:
         """The text of a field, the first where it is repeated."""
         return self.fields.get(str(tag))
 
-    def group(self, count_tag: int) -> list[dict[int, str]]:
-        """The entries of a repeating group, [] if it isn't there; FieldError if its shape is broken."""
-        return [{_number(tag): value for tag, value in entry.items()} for entry in self.entries(count_tag)]
+    def group(self, count_tag: int) -> list[Entry]:
+        """The entries of a repeating group, [] if it isn't there; FieldError if its shape is broken.
+
+        Under the count field of a group within a group stands the list of its entries.
+        """
+        key = str(count_tag)
+        layout = self.dictionary.messages.get(self.msg_type)
+        group = layout.groups.get(key) if layout else None
+        if group is None or not group.groups or key not in self.fields:
+            return [{_number(tag): value for tag, value in entry.items()} for entry in self.entries(count_tag)]
+        if self.defect is not None:
+            raise self.defect
+        assert layout is not None  # it has the group
+        found, _ = _read_group(self.tags, self.values, self.tags.index(key), group, layout.own_tags)
+        return found
 
     def entries(self, count_tag: int) -> list[dict[str, str]]:
-        """`group` with tags as text.
+        """The entries with tags as text and without a depth: a field of groups within them keeps its last value.
 
         An entry begins with the group's first field; the last one ends at a field of the message's own level.
         """
@@ -129,6 +144,44 @@ class Message:
             text = f"{count_tag}={count} but the group has {len(entries)} entries"
             raise FieldError(count_tag, str(count), reason.INCORRECT_NUM_IN_GROUP, text)
         return entries
+
+
+def _read_group(
+    tags: list[str], values: list[str], at: int, group: Group, outside: frozenset[str]
+) -> tuple[list[Entry], int]:
+    """The entries of the group whose count field is at `at`, and the index behind them.
+
+    `outside`: what ends it; a field that the dictionary does not know belongs to the entry that it follows.
+    """
+    key, text = tags[at], values[at]
+    reason = SessionRejectReason
+    try:
+        count = read_int(text)
+    except ValueError:
+        raise FieldError(_number(key), text, reason.INCORRECT_DATA_FORMAT, f"{key}={text} is no count") from None
+    entries: list[Entry] = []
+    at += 1
+    while at < len(tags) and (tags[at] in group.tags or tags[at] not in outside):
+        tag = tags[at]
+        if tag == group.delimiter:
+            entries.append({})
+        elif not entries:
+            raise FieldError(
+                _number(tag),
+                values[at],
+                reason.GROUP_FIELDS_OUT_OF_ORDER,
+                f"the first field of group {key} is {tag}, not {group.delimiter}",
+            )
+        nested = group.groups.get(tag)
+        if nested is None:
+            entries[-1][_number(tag)] = values[at]
+            at += 1
+        else:
+            entries[-1][_number(tag)], at = _read_group(tags, values, at, nested, outside | group.tags)
+    if len(entries) != count:
+        said = f"{key}={count} but the group has {len(entries)} entries"
+        raise FieldError(_number(key), text, reason.INCORRECT_NUM_IN_GROUP, said)
+    return entries, at
 
 
 def _number(tag: str) -> int:

@@ -439,3 +439,16 @@ def test_mutated_messages_never_surprise(data: st.DataObject) -> None:
         decode(mutated)
     except FieldError as error:
         assert error.text
+
+
+def test_groups_within_groups_keep_all_their_entries() -> None:
+    fields = "37=O|17=E|150=0|39=0|55=A|54=1|151=0|14=0|6=0|453=2|448=P1|447=D|452=3|802=2|523=S1|803=1|523=S2|803=2"
+    parties = message("8", f"{fields}|448=P2|447=D|452=1|").group(453)
+    assert parties == [
+        {448: "P1", 447: "D", 452: "3", 802: [{523: "S1", 803: "1"}, {523: "S2", 803: "2"}]},
+        {448: "P2", 447: "D", 452: "1"},
+    ]
+    with pytest.raises(FieldError, match="802=2 but the group has 1 entries"):
+        message("8", fields.replace("|523=S2|803=2", "") + "|").group(453)
+    with pytest.raises(FieldError, match="the first field of group 802 is 803, not 523"):
+        message("8", fields.replace("|523=S1|803=1", "|803=1") + "|").group(453)

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+pytest.importorskip("pyarrow", reason="the extra 'archive' is not installed")
+
 from learning.concordance import concordance
 from learning.intervals import Interval, blocks, draws, interval, mean_interval
 from learning.training import NotEnoughData, TrainingConfig
