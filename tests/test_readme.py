@@ -188,11 +188,14 @@ def test_the_design_names_what_there_is() -> None:
 
 
 def exists(dotted: str) -> bool:
+    """Of a module that needs an extra which is not installed, only that it is there."""
     parts = dotted.split(".")
     for count in range(len(parts), 0, -1):
         try:
             found = importlib.import_module(".".join(parts[:count]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if error.name is not None and error.name.partition(".")[0] != parts[0]:
+                return True
             continue
         for name in parts[count:]:
             if not hasattr(found, name):
