@@ -49,7 +49,7 @@ async def campaign(directory: Path, times: int, seed: int, console: Console) -> 
         )
         for number, client in enumerate(installation.config.clients)
     }
-    unknown = 0
+    unknown, planned_s = 0, time.monotonic() + 1 + times * CYCLE_S
     async with installation.venues() as venues:
         await venues.says("simulators_ready")
         async with trading_systems(installation, plans) as ems:
@@ -61,7 +61,8 @@ async def campaign(directory: Path, times: int, seed: int, console: Console) -> 
                 unknown += len(daemon.of("execution_unknown"))
             async with installation.daemon() as daemon:
                 await daemon.says("ready", timeout_s=START_S)
-                await asyncio.sleep(2 * LONGEST_S)  # what ends by itself has ended
+                # The last order is sent, and what ends by itself has ended.
+                await asyncio.sleep(max(planned_s - time.monotonic(), 0.0) + 2 * LONGEST_S)
                 for client in ems.values():
                     client.cancel_open()
                 with suppress(TimeoutError):  # the account says which orders did not end
