@@ -19,7 +19,7 @@ from domain.facts import (
 )
 from domain.fields import OrdStatus, Side
 from fix.message import parse
-from service.node import ASK_NS
+from service.telling import ASK_NS
 from tests.service.platform import VENUES, Platform, patient_plan, small_config
 from tests.service.test_restart import busy, of, open_children
 
