@@ -12,6 +12,7 @@ from domain.fields import Action
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Quantity = Annotated[int, msgspec.Meta(gt=0)]
+Ranking = Literal["learned", "table", "static", "random"]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -45,6 +46,7 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peg_interval_ms: Milliseconds = 500  # between two changes of price of a pegged order, see router.watching
     # What a bust leaves open of an order that was filled (FIX matrix J.1.a): worked again, or canceled with a word.
     rework_busted: bool = False
+    ranking: Ranking = "learned"  # what candidates are ordered by, router.ranking
     exploration: Share = 0.0  # probability that a candidate drawn at random goes first, so that training sees others
 
     def __post_init__(self) -> None:

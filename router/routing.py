@@ -33,6 +33,7 @@ from router.features import FEATURES, features, schema_hash
 from router.model import Features, FillModel
 from router.policy import ExecutionPolicy
 from router.quoting import offers
+from router.ranking import RecentRates, ranked
 from router.scoring import score
 from router.state import State
 from router.strategies import Slice
@@ -83,12 +84,15 @@ class Routing:
         self.model = model
         self.candidate: FillModel | None = None  # on trial beside it, if the state's trial names it
         self.schema_hash = schema_hash(venues)
+        self._unlearned = RecentRates(policy.ranking, self.schema_hash) if policy.ranking != "learned" else None
         self._seed = seed
         self._stopwatch = stopwatch  # ns; a constant in virtual time
         self._venue_index = {name: index for index, name in enumerate(sorted(venues))}
 
     def _models(self, state: State, parent_id: str) -> tuple[FillModel, FillModel | None]:
         """The model that serves a parent, and the one that scores beside it during a trial."""
+        if self._unlearned is not None:
+            return self._unlearned, None
         trial, candidate = state.trial, self.candidate
         if candidate is None or candidate.model_id != trial.model_id:
             return self.model, None
@@ -173,7 +177,7 @@ class Routing:
             try:
                 probabilities, markouts_bps = _predict(serving, rows, horizons_ns)
             except ModelUnusable as error:
-                if serving is self.model:
+                if serving in (self.model, self._unlearned):
                     raise
                 failed = error
                 probabilities, markouts_bps = _predict(self.model, rows, horizons_ns)
@@ -181,6 +185,8 @@ class Routing:
                 yield ModelFailed(at_ns=now_ns, model_id=serving.model_id, decision_id=decision_id, text=str(failed))
                 serving, other = self.model, None
             scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics, markouts_bps)
+            tick_bps = instrument.tick_px / view.mid_px * 1e4
+            scores = ranked(self.policy.ranking, found, rows, scores, tick_bps, self._seed, decision_id)
             if terms is not None and terms.whole:
                 chosen = allocate_whole(slice_, found, scores, policy)
             else:
