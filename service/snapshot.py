@@ -34,7 +34,7 @@ MAGIC = b"FAIRSNAP"
 VERSION = 1
 _HEAD = struct.Struct("<8sI32s32sQI")  # magic, version, hash of the state, hash of the layout, length, CRC-32
 PACKAGES = ("domain", "risk", "router")  # whose classes a state is made of
-TABLES = frozenset({"_appliers"})  # attributes that a constructor makes of methods
+MOVED = {("router.state", "_Trail"): ("router.parents", "Trail")}  # where a class was when snapshots named it
 ALLOWED = frozenset(
     {
         *(("builtins", name) for name in ("int", "list", "set", "frozenset", "dict")),
@@ -164,15 +164,13 @@ class _Translator(pickle._Unpickler):
 
 def _allowed(module: str, name: str) -> tuple[str, str]:
     if module.partition(".")[0] in PACKAGES or (module, name) in ALLOWED:
-        return module, name
+        return MOVED.get((module, name), (module, name))
     raise pickle.UnpicklingError(f"{module}.{name} has no place in a snapshot")
 
 
 def _held(obj: Any) -> dict[str, Any]:
-    """All attributes of a plain object, but for tables that its constructor makes."""
-    held = {name: getattr(obj, name) for name in _slots(type(obj))}
-    held.update((name, value) for name, value in getattr(obj, "__dict__", {}).items() if name not in TABLES)
-    return held
+    """All attributes of a plain object."""
+    return {name: getattr(obj, name) for name in _slots(type(obj))} | getattr(obj, "__dict__", {})
 
 
 def _fill(obj: Any, recorded: dict[str, Any]) -> None:
