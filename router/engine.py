@@ -53,13 +53,14 @@ from domain.facts import (
 from domain.fields import ExecRestatementReason, OrdStatus, TradingStatus
 from domain.market import MarketUpdate, MarketView
 from domain.orders import CHILD_TRANSITIONS, FINAL, ChildOrder, ParentOrder
+from router.answers import done
+from router.phases import RETRY_NS
 from router.requests import Requests
 from router.routing import Routing
 from router.settlement import answered, falls_short, is_counted
 from router.state import State
 from router.trial import STEPS
 from router.upkeep import Keep, Upkeep
-from router.working import RETRY_NS
 
 ChildReport = (
     ChildAcknowledged
@@ -152,7 +153,7 @@ class Engine(Requests):
                     # Nobody trades again unasked what was done and is taken back, perhaps hours later.
                     text = f"{parent.leaves_qty} of {parent.order_qty} taken back after the order was filled"
                     reason = ExecRestatementReason.BROKER_OPTION
-                    yield self.working.done(parent, OrdStatus.CANCELED, "", text, now_ns, reason)
+                    yield done(parent, self.market, OrdStatus.CANCELED, "", text, now_ns, reason)
                     return
             case ChildStatus():
                 yield from self._settle_status(child, report, now_ns)
@@ -218,7 +219,7 @@ class Engine(Requests):
         yield from self.upkeep.timer(now_ns)
 
     def next_timer_ns(self) -> int | None:
-        timers = (self.working.next_timer_ns(), self.state.markouts.next_ns(), self.upkeep.next_timer_ns())
+        timers = (self.working.timers.next_ns(), self.state.markouts.next_ns(), self.upkeep.next_timer_ns())
         return min((due_ns for due_ns in timers if due_ns is not None), default=None)
 
     def client_up(self, client: str, now_ns: int) -> Iterator[AnyFact]:
@@ -290,9 +291,9 @@ class Engine(Requests):
                 if not child.uncertain:
                     yield ChildUncertain(at_ns=now_ns, child_id=child.child_id)
                 if child.submitted.horizon_ns:
-                    self.working.rest_until(child.submitted.at_ns + child.submitted.horizon_ns, child)
+                    self.working.timers.rest_until(child.submitted.at_ns + child.submitted.horizon_ns, child)
             yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text="resumed after a restart")
-            self.working.wake(now_ns + RETRY_NS, parent.parent_id)
+            self.working.timers.wake(now_ns + RETRY_NS, parent.parent_id)
         if self._uncertain():
             self.working.reconcile_until_ns = now_ns + self.routing.policy.reconcile_timeout_ms * 1_000_000
         for venue in sorted(self.state.venues_up):

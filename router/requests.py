@@ -32,10 +32,11 @@ from domain.market import MarketView
 from domain.orders import ParentOrder
 from risk.checks import check_parent, check_replace
 from router import instructed, strategies
+from router.answers import request_rejected
 from router.routing import Routing
 from router.state import State
 from router.terms import IMMEDIATE
-from router.working import Working, request_rejected
+from router.working import Working
 
 MAX_PENDING = 8  # requests of one order that wait for their answers
 

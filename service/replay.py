@@ -284,7 +284,7 @@ class _Deciding(Node):
         fact = expected.popleft()
         self.state.apply(fact)
         if isinstance(fact, ChildSubmitted) and fact.horizon_ns:
-            self.engine.working.rest_until(fact.at_ns + fact.horizon_ns, self.state.children[fact.child_id])
+            self.engine.working.timers.rest_until(fact.at_ns + fact.horizon_ns, self.state.children[fact.child_id])
 
     def _commit(self, facts: Iterator[AnyFact], now_ns: int) -> None:
         for decided in facts:

@@ -62,13 +62,13 @@ from domain.instruments import Instrument, VenueTerms
 from domain.market import BookSnapshot, DealerQuoted, MarketView
 from domain.orders import FINAL
 from risk.limits import AccountLimits, RiskLimits
+from router.asking import CANCEL_RETRY_NS
 from router.engine import Engine
 from router.features import FEATURES, schema_hash
 from router.model import PriorModel
 from router.policy import ExecutionPolicy
 from router.routing import Routing
 from router.state import State
-from router.working import CANCEL_RETRY_NS
 
 SECOND_NS = 1_000_000_000
 VENUES = {

@@ -10,7 +10,8 @@ from domain.facts import (
     ExecutionUnknown,
 )
 from domain.fields import Action, CxlRejReason, OrdRejReason, OrdStatus
-from router.working import CANCEL_RETRY_NS, PATIENCE_NS
+from router.asking import CANCEL_RETRY_NS
+from router.timers import PATIENCE_NS
 from tests.router.test_engine import Harness, kinds
 from tests.router.test_quoting import of
 
