@@ -58,8 +58,17 @@ def to_toml(config: MarketConfig, comment: str) -> str:
         several = isinstance(entries, list | tuple)
         for entry in entries if several else filter(None, [entries]):
             lines += ["", f"[[{name}]]" if several else f"[{name}]"]
-            lines += [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in entry.items()]
+            lines += [f"{key} = {_written(value)}" for key, value in entry.items() if value is not None]
     return "\n".join(lines) + "\n"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, dict):
+        parts = [f"{key} = {_written(part)}" for key, part in value.items() if part is not None]
+        return f"{{ {', '.join(parts)} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    return msgspec.json.encode(value).decode()
 
 
 def _sources(name: str, days: Sequence[Recording], found: Fit, seed: int) -> list[Source]:

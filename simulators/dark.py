@@ -65,6 +65,10 @@ class DarkPool:
         self._dry = False
         self._spell_ends_ns = start_ns
 
+    def adopt(self, config: DarkConfig) -> None:
+        """From now on the pool's figures are these; what rests stays."""
+        self._config = config
+
     def step(self, at_ns: int) -> None:
         """A moment when contra interest may come."""
         config, random = self._config, self._random.random
@@ -146,6 +150,10 @@ class DarkVenue:
         self.pools = pools
         self._ticks = ticks
         self._publisher = publisher
+
+    def adopt(self, config: DarkConfig) -> None:
+        for pool in self.pools.values():
+            pool.adopt(config)
 
     def submit(self, order: Order, at_ns: int) -> None:
         """Publishes Accepted and what the order met, or Rejected. What an immediate order leaves is canceled."""

@@ -64,6 +64,10 @@ class DealerDesk:
         self._hedged_ns = start_ns
         self.next_ns = self._quote_ns
 
+    def adopt(self, config: DealerConfig) -> None:
+        """From now on the dealer's figures are these; quotes that stand stay."""
+        self._config = config
+
     def step(self, at_ns: int) -> None:
         if at_ns >= self._quote_ns:
             self._quote(at_ns)
@@ -215,8 +219,13 @@ class LastLook:
         self._desks = desks
         self._publisher = publisher
 
+    def adopt(self, config: DealerConfig) -> None:
+        """For the orders that come from now on."""
+        self._config = config
+
     def hold(self, order: Order, quote: StandingQuote, at_ns: int) -> None:
-        self.held.append(Held(at_ns + self._config.hold_ns, order, quote))
+        earliest_ns = self.held[-1].decide_ns if self.held else at_ns
+        self.held.append(Held(max(at_ns + self._config.hold_ns, earliest_ns), order, quote))
         self.next_ns = self.held[0].decide_ns
 
     def step(self, at_ns: int) -> None:
@@ -250,6 +259,11 @@ class DealerVenue:
         self.desks = desks
         self.last_look = LastLook(config, desks, publisher)
         self._publisher = publisher
+
+    def adopt(self, config: DealerConfig) -> None:
+        self.last_look.adopt(config)
+        for desk in self.desks.values():
+            desk.adopt(config)
 
     def submit(self, order: Order, at_ns: int) -> None:
         """Publishes Rejected, or Accepted; the fill or the decline follows after the hold time."""

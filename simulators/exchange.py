@@ -9,9 +9,11 @@ the next logon.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
+from random import Random
 
-from domain.fields import ExecType
+from domain.fields import ExecType, OrdRejReason
 from domain.market import MarketUpdate
 from fix.endpoint import Link, Output
 from fix.errors import BusinessRejectReason
@@ -19,18 +21,22 @@ from fix.lobby import Admitted, Lobby
 from fix.market_messages import MarketDataRequest
 from fix.message import Message
 from fix.messages import (
+    BusinessMessageReject,
     ExecutionReport,
     FieldError,
     Typed,
     UnsupportedMessageType,
     decode,
 )
+from fix.schedule import Schedule, schedule_from_text
 from fix.session import Disconnect, Received, Session, SessionConfig, SessionDirectory
 from fix.store import Store
+from simulators.conduct import Conduct, regimes
 from simulators.exchange_data import SUBSCRIBE, UNSUBSCRIBE, Subscription, crossed, refusal
 from simulators.faults import Faults
 from simulators.floor import TAKEN, Floor, MarketMachine
 from simulators.ledger import LedgerEntry
+from simulators.lines import Conflation, Limit, Line
 from simulators.scenario import Fault
 
 _NEVER = 1 << 62
@@ -42,17 +48,21 @@ class _Channel:
 
     venue: str
     session: Session
+    inwards: Line
+    outwards: Line
     link: Link | None = None
     subscriptions: dict[str, Subscription] = field(default_factory=dict)  # by MDReqID(262)
     down_until_ns: int = 0  # a fault keeps clients away until then
-    last_due_ns: int = 0  # of what is on its way out, where reports may be late
 
 
 @dataclass(slots=True, eq=False)
 class _Venue:
-    latency_ns: int
+    config: Conduct
     orders: _Channel
     data: _Channel
+    limit: Limit
+    conflation: Conflation | None = None  # none: everything is shown at once
+    is_flush_due: bool = False
 
 
 class Exchange:
@@ -80,13 +90,19 @@ class Exchange:
         # Heaps by due time, then as they came; a message that was held back before comes without its raw form.
         self._inbound: list[tuple[int, int, _Channel, Message | None, Typed]] = []
         self._outbound: list[tuple[int, int, _Channel, Typed, Subscription | None]] = []
+        self._agenda: list[tuple[int, int, Callable[[int], None]]] = []  # what the venues do at a time
         self._pushed = 0
         for venue in market.config.venues:
-            self._venues[venue.name] = _Venue(
-                latency_ns[venue.name],
-                self._open(venue.name, venue.name, counterparty, open_store, now_ns),
-                self._open(venue.name, f"{venue.name}MD", counterparty, open_store, now_ns),
-            )
+            open_channel = partial(self._open, venue.name, counterparty, latency_ns[venue.name], open_store, now_ns)
+            both = open_channel(venue.name), open_channel(f"{venue.name}MD")
+            self._venues[venue.name] = _Venue(venue, *both, Limit(venue.messages_per_second))
+            self._adopt(venue.name, venue, now_ns)
+            for after_ns, config in regimes(venue):
+                self._at(now_ns + after_ns, partial(self._adopt, venue.name, config))
+            for window in venue.maintenance:
+                schedule = schedule_from_text(window)
+                assert schedule is not None  # which the config has checked
+                self._maintain(venue.name, schedule, now_ns)
         self._lobby = Lobby(SessionDirectory(channel.session for channel in self._channels.values()))
         self._session_timer_ns = self._soonest()
 
@@ -125,6 +141,17 @@ class Exchange:
             channel.down_until_ns = until_ns
             if channel.link is not None:
                 self._closes.append(channel.link)
+
+    def shut(self, venue: str, until_ns: int, text: str, at_ns: int) -> None:
+        """The venue logs out and lets nobody in until then; what rests there stays."""
+        for channel in self._sessions(venue, "both"):
+            channel.down_until_ns = max(channel.down_until_ns, until_ns)
+            if channel.session.is_logged_on:
+                channel.session.logout(text, at_ns)
+                self._touched[channel.session.name] = channel
+            elif channel.link is not None:
+                self._closes.append(channel.link)
+        self._session_timer_ns = self._soonest()
 
     def skip_numbers(self, venue: str, session: str, count: int) -> None:
         """The next message comes with a MsgSeqNum(34) that is `count` too high."""
@@ -217,6 +244,8 @@ class Exchange:
             due_ns = self._inbound[0][0]
         if self._outbound and self._outbound[0][0] < due_ns:
             due_ns = self._outbound[0][0]
+        if self._agenda and self._agenda[0][0] < due_ns:
+            due_ns = self._agenda[0][0]
         return due_ns if due_ns < _NEVER else None
 
     def logout(self, text: str, now_ns: int) -> Output:
@@ -231,7 +260,13 @@ class Exchange:
     # --- sessions ---
 
     def _open(
-        self, venue: str, comp_id: str, counterparty: str, open_store: Callable[[str], Store], now_ns: int
+        self,
+        venue: str,
+        counterparty: str,
+        least_ns: int,
+        open_store: Callable[[str], Store],
+        now_ns: int,
+        comp_id: str,
     ) -> _Channel:
         config = SessionConfig(
             begin_string="FIX.4.4",
@@ -240,7 +275,8 @@ class Exchange:
             role="acceptor",
             resend_app=comp_id == venue,  # reports are; yesterday's market data is worth nothing
         )
-        channel = _Channel(venue, Session(config, open_store(comp_id), now_ns))
+        inwards, outwards = (Line(least_ns, Random(f"{self.market.seed}/{comp_id}/{way}")) for way in ("in", "out"))
+        channel = _Channel(venue, Session(config, open_store(comp_id), now_ns), inwards, outwards)
         self._channels[channel.session.name] = channel
         return channel
 
@@ -269,9 +305,36 @@ class Exchange:
         except UnsupportedMessageType as error:
             self._unsupported(channel, message, error.text, now_ns)
             return
+        venue = self._venues[channel.venue]
+        turn_ns, limited = now_ns, venue.config.messages_per_second and channel is venue.orders
+        if limited and (venue.config.on_excess == "queue" or venue.limit.has_room(now_ns)):
+            turn_ns, limited = venue.limit.take(now_ns), False
+        due_ns = channel.inwards.arrives_ns(turn_ns)
+        if limited:
+            self._at(due_ns, partial(self._refuse_excess, venue.config, channel, message, typed))
+            return
         self._pushed += 1
-        due_ns = now_ns + self._venues[channel.venue].latency_ns
         heappush(self._inbound, (due_ns, self._pushed, channel, message, typed))
+
+    def _refuse_excess(self, config: Conduct, channel: _Channel, message: Message, typed: Typed, at_ns: int) -> None:
+        """One message too many. FIX.4.4 has no BusinessRejectReason(380) of its own for it."""
+        text = f"throttled: more than {config.messages_per_second} messages in a second"
+        if config.on_excess == "reject" and self.floor.refuse(
+            channel.venue, typed, OrdRejReason.BROKER_OPTION, text, at_ns
+        ):
+            return
+        reason, ref_id = BusinessRejectReason.OTHER, getattr(typed, "cl_ord_id", "")
+        self.report(
+            channel.venue,
+            at_ns,
+            BusinessMessageReject(
+                ref_seq_num=message.msg_seq_num,
+                ref_msg_type=message.msg_type,
+                business_reject_reason=reason,
+                business_reject_ref_id=ref_id,
+                text=text,
+            ),
+        )
 
     def _unsupported(self, channel: _Channel, message: Message | None, text: str, now_ns: int) -> None:
         assert message is not None  # what a fault holds back is an order or a request for one
@@ -283,8 +346,13 @@ class Exchange:
     def _pump(self, now_ns: int) -> Output:
         """Everything that is due, in the order of its time, however late it is looked at."""
         while self._inbound and self._inbound[0][0] <= now_ns:
+            if self._agenda and self._agenda[0][:2] < self._inbound[0][:2]:
+                self._do_next()
+                continue
             due_ns, _, channel, message, typed = heappop(self._inbound)
             self._handle(channel, message, typed, due_ns)
+        while self._agenda and self._agenda[0][0] <= now_ns:
+            self._do_next()
         if self._faults is not None:
             self._faults.run(now_ns)
         self.floor.advance(now_ns)
@@ -327,9 +395,31 @@ class Exchange:
     def _show(self, venue: str, at_ns: int, updates: list[MarketUpdate]) -> None:
         if at_ns < self._frozen.get(venue, 0):
             return
-        channel = self._venues[venue].data
+        showing = self._venues[venue]
+        if showing.conflation is not None:
+            self._show_later(showing, showing.conflation, updates, at_ns)
+            return
+        channel = showing.data
         for subscription in channel.subscriptions.values():
             for message in subscription.changes(updates):
+                self._later(channel, at_ns, message, subscription)
+
+    def _show_later(self, showing: _Venue, conflation: Conflation, updates: list[MarketUpdate], at_ns: int) -> None:
+        conflation.add(updates)
+        if not showing.is_flush_due:
+            showing.is_flush_due = True
+            interval_ns = int(showing.config.conflate_ms * 1_000_000)
+            self._at(max(conflation.shown_ns + interval_ns, at_ns), partial(self._flush, showing, conflation))
+
+    def _flush(self, showing: _Venue, conflation: Conflation, at_ns: int) -> None:
+        """One refresh of all that changed, to each subscriber of what it knows."""
+        self.floor.advance(at_ns)
+        showing.is_flush_due = False
+        updates, channel = conflation.take(at_ns), showing.data
+        if at_ns < self._frozen.get(channel.venue, 0):
+            return
+        for subscription in channel.subscriptions.values():
+            for message in subscription.changes(subscription.news(updates)):
                 self._later(channel, at_ns, message, subscription)
 
     def report(self, venue: str, at_ns: int, message: Typed) -> None:
@@ -340,11 +430,45 @@ class Exchange:
 
     def _later(self, channel: _Channel, at_ns: int, typed: Typed, subscription: Subscription | None = None) -> None:
         self._pushed += 1
-        due_ns = at_ns + self._venues[channel.venue].latency_ns
-        if self._faults is not None and subscription is None:  # what is late makes all that follows it late
-            due_ns += self._faults.delay_ns(channel.venue, at_ns)
-            channel.last_due_ns = due_ns = max(due_ns, channel.last_due_ns)
+        late_ns = 0
+        if self._faults is not None and subscription is None:
+            late_ns = self._faults.delay_ns(channel.venue, at_ns)
+        due_ns = channel.outwards.arrives_ns(at_ns, late_ns)
         heappush(self._outbound, (due_ns, self._pushed, channel, typed, subscription))
+
+    # --- what the venues do at a time of their own ---
+
+    def _at(self, at_ns: int, act: Callable[[int], None]) -> None:
+        self._pushed += 1
+        heappush(self._agenda, (at_ns, self._pushed, act))
+
+    def _do_next(self) -> None:
+        at_ns, _, act = heappop(self._agenda)
+        act(at_ns)
+
+    def _adopt(self, venue: str, config: Conduct, at_ns: int) -> None:
+        """From now on the venue's figures are these; what is on its way stays so."""
+        changed = self._venues[venue]
+        if config.messages_per_second != changed.config.messages_per_second:
+            changed.limit = Limit(config.messages_per_second)
+        changed.config = config
+        for channel in self._sessions(venue, "both"):
+            channel.inwards.adopt(config.latency_in, config.latency_factor)
+            channel.outwards.adopt(config.latency_out, config.latency_factor)
+        if config.conflate_ms and changed.conflation is None:
+            changed.conflation = Conflation()
+        elif not config.conflate_ms and changed.conflation is not None:
+            self._flush(changed, changed.conflation, at_ns)
+            changed.conflation = None
+
+    def _maintain(self, venue: str, hours: Schedule, at_ns: int) -> None:
+        """Shuts the venue where it is that time of the day, and looks again when it next will be."""
+        window = hours.session_at(at_ns)
+        if window is not None and window[1] is not None:
+            self.shut(venue, window[1], "closed for maintenance", at_ns)
+        next_ns = hours.next_start_ns(at_ns)
+        if next_ns is not None:
+            self._at(next_ns, partial(self._maintain, venue, hours))
 
     def _output(self) -> Output:
         output = Output()

@@ -71,6 +71,17 @@ class Subscription:
             messages.append(MarketDataIncrementalRefresh(md_req_id=self.md_req_id, entries=tuple(entries)))
         return messages
 
+    def news(self, updates: Iterable[MarketUpdate]) -> list[MarketUpdate]:
+        """Without levels that came and went while nothing was shown."""
+        shown = self.shown
+        return [
+            update
+            for update in updates
+            if not isinstance(update, LevelChange)
+            or update.qty
+            or (update.symbol, _ENTRY_TYPE[update.side], update.px) in shown
+        ]
+
     def _level(self, update: LevelChange) -> MdEntry:
         entry_type = _ENTRY_TYPE[update.side]
         level = (update.symbol, entry_type, update.px)

@@ -147,6 +147,13 @@ class OrderDesk:
         record = _Record(order, message, OrdStatus.REJECTED)
         return self._report(record, ExecType.REJECTED, now_ns, reason=reason, text=text)
 
+    def refuse_request(
+        self, message: OrderCancelRequest | OrderCancelReplaceRequest, text: str, now_ns: int
+    ) -> OrderCancelReject:
+        """A request turned down for a reason that has nothing to do with its order."""
+        record = self._records.get(message.orig_cl_ord_id)
+        return self._cancel_reject(record, message, CxlRejReason.BROKER_OPTION, text, now_ns)
+
     def new_order(self, message: NewOrderSingle, owner: str, now_ns: int) -> Order | ExecutionReport:
         """The order for the market, or the report that rejects it."""
         order = Order(

@@ -11,11 +11,10 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Protocol
 
-from domain.fields import CxlRejReason, CxlRejResponseTo, OrdStatus, TradingStatus
+from domain.fields import TradingStatus
 from fix.market_messages import QuoteRequest
 from fix.messages import (
     NewOrderSingle,
-    OrderCancelReject,
     OrderCancelReplaceRequest,
     OrderCancelRequest,
     Typed,
@@ -98,7 +97,7 @@ class Faults:
             return False
         for fault in self._drawn(event, venue, getattr(message, "symbol", ""), at_ns):
             if fault.kind is FaultKind.REJECT:
-                self._refuse(venue, message, fault, at_ns)
+                self._floor.refuse(venue, message, REASONS[fault.reason], fault.text or "refused", at_ns)
             elif fault.kind is FaultKind.HOLD:
                 self._exchange.handle_later(venue, message, at_ns + round(fault.after_ms * _MS))
             elif fault.kind is FaultKind.FILL_AFTER_CANCEL:
@@ -207,27 +206,6 @@ class Faults:
 
     def _fill_ended(self, venue: str, order: Order, qty: int, at_ns: int) -> None:
         self._floor.execute(venue, order, qty, order.px or self._floor.mid_px(order.symbol), at_ns)
-
-    def _refuse(self, venue: str, message: Typed, fault: Fault, at_ns: int) -> None:
-        text = fault.text or "refused"
-        if isinstance(message, NewOrderSingle):
-            self._floor.reject(venue, message, REASONS[fault.reason], text, at_ns)
-        elif isinstance(message, OrderCancelRequest | OrderCancelReplaceRequest):
-            kinds = CxlRejResponseTo
-            is_cancel = isinstance(message, OrderCancelRequest)
-            order = self._floor.desks[venue].order_of(message.orig_cl_ord_id)
-            filled = order is not None and order.cum_qty > 0
-            reject = OrderCancelReject(
-                order_id=order.order_id if order is not None else "NONE",
-                cl_ord_id=message.cl_ord_id,
-                orig_cl_ord_id=message.orig_cl_ord_id,
-                ord_status=OrdStatus.PARTIALLY_FILLED if filled else OrdStatus.NEW,
-                cxl_rej_response_to=kinds.ORDER_CANCEL_REQUEST if is_cancel else kinds.ORDER_CANCEL_REPLACE_REQUEST,
-                cxl_rej_reason=CxlRejReason.BROKER_OPTION,
-                transact_time_ns=at_ns,
-                text=text,
-            )
-            self._exchange.report(venue, at_ns, reject)
 
     def _show_books(self, venue: str, symbol: str, crossed_ticks: int, at_ns: int) -> None:
         for name in [symbol] if symbol else sorted(self._floor.symbols):

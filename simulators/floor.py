@@ -73,6 +73,7 @@ class MarketMachine(Protocol):
     """A simulated market, or the replay of a real one."""
 
     config: MarketConfig
+    seed: int
     references: dict[str, Reference]
 
     def next_event_ns(self) -> int: ...
@@ -224,8 +225,16 @@ class Floor:
         traded = Traded(order, self.desks[venue].next_id(), qty, px, LastLiquidityInd.ADDED, order.cum_qty)
         self._route([(venue, at_ns, traded)])
 
-    def reject(self, venue: str, message: NewOrderSingle, reason: OrdRejReason, text: str, at_ns: int) -> None:
-        self._report(venue, at_ns, self.desks[venue].reject(message, reason, text, at_ns))
+    def refuse(self, venue: str, message: Typed, reason: OrdRejReason, text: str, at_ns: int) -> bool:
+        """Turns a message down that nobody has looked at; False where it is no order and no request for one."""
+        desk = self.desks[venue]
+        if isinstance(message, NewOrderSingle):
+            self._report(venue, at_ns, desk.reject(message, reason, text, at_ns))
+        elif isinstance(message, OrderCancelRequest | OrderCancelReplaceRequest):
+            self._report(venue, at_ns, desk.refuse_request(message, text, at_ns))
+        else:
+            return False
+        return True
 
     def set_status(self, symbol: str, status: TradingStatus, text: str, at_ns: int) -> None:
         """A halt by the authorities, or its end: at all venues."""

@@ -73,11 +73,17 @@ class LitFlow:
         self._half_spread = config.half_spread_ticks
         self._depth = config.depth_ticks
         self._wide_ticks = 2.0 * config.half_spread_ticks + 3.0
-        self._orders = max(config.orders_per_side * venue.depth_factor, 4.0)
-        self._pause_ns = 1e9 / (config.events_per_second * venue.flow_share * (1.0 - config.taker_share))
+        self._config = config
+        self.adopt(venue)
         self.next_ns = start_ns
         self._seed_book(start_ns)
         self._schedule(start_ns, random.random(), random.random(), 0.0)
+
+    def adopt(self, venue: LitConfig) -> None:
+        """From now on the venue's figures are these."""
+        config = self._config
+        self._orders = max(config.orders_per_side * venue.depth_factor, 4.0)
+        self._pause_ns = 1e9 / (config.events_per_second * venue.flow_share * (1.0 - config.taker_share))
 
     def step(self, at_ns: int) -> None:
         random = self._random.random

@@ -99,7 +99,10 @@ class Latent:
         """
         if (px - self.fair_px) * sign < 0:
             return
-        moved = sign * self._impact * sqrt(qty / self._mean_qty)
+        self.shift(sign * self._impact * sqrt(qty / self._mean_qty))
+
+    def shift(self, moved: float) -> None:
+        """The fair price moves by this part of itself, and back as after a market order."""
         self._shifts = [shift + moved * weight for shift, weight in zip(self._shifts, _WEIGHTS, strict=True)]
         self._reprice()
 

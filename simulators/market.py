@@ -23,7 +23,8 @@ from simulators.latent import SESSION_SECONDS, Latent
 from simulators.leak import LeakFlow
 from simulators.lit import LitVenue
 from simulators.market_config import DarkConfig, DayConfig, LitConfig, MarketConfig, SymbolConfig, VenueConfig
-from simulators.orders import Order, Publisher, StatusChanged, TimedEvent
+from simulators.orders import Order, Publisher, Rejected, StatusChanged, TimedEvent
+from simulators.regimes import Adopting, Mood, Regimes
 from simulators.takers import FastFlow, TakerFlow
 
 
@@ -56,8 +57,8 @@ class Market:
 
     def __init__(self, config: MarketConfig, seed: int, start_ns: int) -> None:
         self.config = config
+        self.seed = seed
         self.references = {symbol.symbol: Reference() for symbol in config.symbols}
-        self._seed = seed
         self._start_ns = start_ns
         self._opens_ns = start_ns + config.opening_ns
         self._events: list[TimedEvent] = []
@@ -74,12 +75,14 @@ class Market:
             name: [Auction(book, publishers[book.venue]) for book in reference.books]
             for name, reference in self.references.items()
         }
+        self._lit_flows: dict[str, list[LitFlow]] = {}  # by venue
         self._leaks: dict[str, LeakFlow] = {}  # but of a symbol whose real traders do not react
         # The background first, because all the others go by its prices.
         self._signals = {symbol.symbol: self._background(symbol) for symbol in config.symbols}
         self.venues: dict[str, Venue] = {
             venue.name: self._venue(venue, publishers[venue.name]) for venue in config.venues
         }
+        self._moods = {venue.name: self._mood(venue) for venue in config.venues}
         self._events.clear()  # what stands in the books at the start is for `snapshot` to say
         # The last entry keeps the heap from ever being empty.
         self._heap = [(p.next_ns, n) for n, p in enumerate(self._processes) if p.next_ns < NEVER] + [(NEVER, -1)]
@@ -98,8 +101,11 @@ class Market:
         """The order arrives at `now_ns`, after everything that was due until then. KeyError for an unknown venue."""
         self._run(now_ns)
         order.received_ns = now_ns
-        self.venues[venue].submit(order, now_ns)
-        self._wake(venue)
+        if text := self._moods[venue].refusal():
+            self._publishers[venue].publish(now_ns, Rejected(order, text))
+        else:
+            self.venues[venue].submit(order, now_ns)
+            self._wake(venue)
         return self._take_events()
 
     def cancel(self, venue: str, order_id: str, now_ns: int) -> list[TimedEvent]:
@@ -219,12 +225,14 @@ class Market:
         for venue, book in zip(lit, reference.books, strict=True):
             book.on_taken = latent.taken
             random = self._stream(symbol.symbol, venue.name)
-            self._processes.append(LitFlow(symbol, venue, book, reference, latent, random, self._start_ns))
+            flow = LitFlow(symbol, venue, book, reference, latent, random, self._start_ns)
+            self._processes.append(flow)
+            self._lit_flows.setdefault(venue.name, []).append(flow)
         takers = self._stream(symbol.symbol, "takers")
         self._processes.append(TakerFlow(symbol, takers_per_second, reference, latent, takers, self._start_ns))
         self._processes.append(FastFlow(symbol, reference, latent, self._stream(symbol.symbol, "fast"), self._start_ns))
         leaks = self._leaks[symbol.symbol] = LeakFlow(
-            symbol, reference, self._stream(symbol.symbol, "leak"), self._start_ns
+            symbol, reference, latent, self._stream(symbol.symbol, "leak"), self._start_ns
         )
         self._processes.append(leaks)
         if day is not None:
@@ -268,6 +276,19 @@ class Market:
         self._processes.append(dealer.last_look)
         return dealer
 
+    def _mood(self, config: VenueConfig) -> Mood:
+        """How the venue treats clients, and what changes it."""
+        publisher = self._publishers[config.name]
+        mood = Mood(config, self._stream(config.name, "mood"), self._leaks)
+        publisher.on_trade = mood.traded
+        venue = self.venues[config.name]
+        adopting: list[Adopting] = [mood, *self._lit_flows.get(config.name, [])]
+        if isinstance(venue, DarkVenue | DealerVenue):
+            adopting.append(venue)
+        if config.change:
+            self._processes.append(Regimes(config, adopting, self._start_ns))
+        return mood
+
     def _scenes(self, venue: VenueConfig) -> Iterator[tuple[str, Scene]]:
         """What the background of a venue off the books works with, by symbol."""
         for symbol in self.config.symbols:
@@ -279,4 +300,4 @@ class Market:
 
     def _stream(self, *names: str) -> Random:
         """A random stream that nobody else draws from."""
-        return Random("/".join((str(self._seed), *names)))
+        return Random("/".join((str(self.seed), *names)))

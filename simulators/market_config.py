@@ -1,5 +1,7 @@
 """What a simulated market consists of: symbols, and venues of three kinds. Data only; the seed is not part of it.
 
+What venues of all kinds have in common (latency, limits, hours, and figures that change) is in `simulators.conduct`.
+
 Rates are per second, prices Px (1e-4 of a currency unit), quantities shares, durations nanoseconds unless a name says
 otherwise. Every number has one meaning for all venues of its kind, so that two venues differ by numbers alone.
 """
@@ -11,11 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from domain.fields import VenueKind
+from simulators.conduct import Conduct, NotNegative, Positive, Share
 
 Name = Annotated[str, Meta(min_length=1)]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
 Part = Annotated[float, Meta(ge=0, lt=1)]
 Tail = Annotated[float, Meta(gt=1)]  # a Pareto exponent; no mean exists at 1 or below
 Count = Annotated[int, Meta(gt=0)]
@@ -52,7 +52,7 @@ class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     )
 
 
-class LitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="lit"):
+class LitConfig(Conduct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="lit"):
     """A displayed book with price-time priority."""
 
     name: Name
@@ -64,7 +64,7 @@ class LitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return VenueKind.LIT
 
 
-class DarkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="dark"):
+class DarkConfig(Conduct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="dark"):
     """A midpoint cross of hidden orders."""
 
     name: Name
@@ -83,9 +83,7 @@ class DarkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return VenueKind.DARK
 
 
-class DealerConfig(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="dealer"
-):
+class DealerConfig(Conduct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="dealer"):
     """A dealer who streams two-sided quotes and takes a last look before filling."""
 
     name: Name

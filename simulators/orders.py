@@ -4,6 +4,7 @@ The venue's vocabulary is its own and not the router's: the simulated venues are
 has no state machine of ours behind it, only quantities.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -149,11 +150,12 @@ class Publisher:
     by (venue, ExecID) would otherwise take new fills for old ones.
     """
 
-    __slots__ = ("_issued", "_prefix", "events", "venue")
+    __slots__ = ("_issued", "_prefix", "events", "on_trade", "venue")
 
     def __init__(self, venue: str, events: list[TimedEvent], start_ns: int) -> None:
         self.venue = venue
         self.events = events
+        self.on_trade: Callable[[Order, int], None] | None = None  # hears of each execution of a client's order
         self._prefix = f"{venue}-{start_ns // 1_000_000:x}-"
         self._issued = 0
 
@@ -168,3 +170,5 @@ class Publisher:
         """Book an execution of a client's order and say so."""
         order.cum_qty += qty
         self.publish(at_ns, Traded(order, self.next_id(), qty, px, liquidity, order.cum_qty))
+        if self.on_trade is not None:
+            self.on_trade(order, qty)

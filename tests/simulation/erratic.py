@@ -35,6 +35,7 @@ class ErraticMarket:
 
     def __init__(self, config: MarketConfig, random: Random, start_ns: int) -> None:
         self.config = config
+        self.seed = 0
         self._random = random
         self._events: list[TimedEvent] = []
         self._publishers = {venue.name: Publisher(venue.name, self._events, start_ns) for venue in config.venues}

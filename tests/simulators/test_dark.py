@@ -10,6 +10,7 @@ from domain.market import TradePrinted
 from simulators.book import Book, Reference, Resting
 from simulators.dark import DarkPool, DarkVenue, Hidden
 from simulators.flow import NEVER, Scene
+from simulators.latent import Latent
 from simulators.leak import LeakFlow
 from simulators.market_config import DarkConfig, SymbolConfig
 from simulators.orders import Accepted, Canceled, CancelRejected, Order, Publisher, Rejected, Traded
@@ -251,7 +252,8 @@ def test_market_orders_follow_a_leak_for_some_seconds_and_only_then():
     book.add(book.asks, ASK_PX, Resting(1 << 40), 0)
     taken: list[int] = []
     book.on_taken = lambda sign, qty, px: taken.append(sign)
-    leaks = LeakFlow(SymbolConfig(symbol="XYZ", start_px=100_0000), reference, Random(1), 0)
+    symbol = SymbolConfig(symbol="XYZ", start_px=100_0000)
+    leaks = LeakFlow(symbol, reference, Latent(symbol, 1.0, Random(2), 0), Random(1), 0)
     for number in range(400):
         if number < 200 and number % 2 == 0:
             leaks.leaked(-1, 1.0)

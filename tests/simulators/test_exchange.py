@@ -15,7 +15,7 @@ from simulators.client import Ems, Output, plan_parents
 from simulators.client_session import Body, EmsSession, text
 from simulators.exchange import Exchange
 from simulators.market import Market
-from simulators.market_config import default_market
+from simulators.market_config import MarketConfig, default_market
 from simulators.world import World
 
 START_NS = 1_700_000_000_000_000_000
@@ -69,8 +69,11 @@ class VenueClient:
 class Floor:
     """An exchange in a world, and a client for each session that a test asks for."""
 
-    def __init__(self, seed: int = 1) -> None:
-        self.market = Market(default_market(), seed, START_NS)
+    def __init__(self, seed: int = 1, **changes) -> None:
+        """`changes`: figures of venues, by name."""
+        config = default_market()
+        venues = tuple(venue.changed(changes.get(venue.name, {})) for venue in config.venues)
+        self.market = Market(MarketConfig(symbols=config.symbols, venues=venues), seed, START_NS)
         self.exchange = Exchange(
             self.market,
             counterparty="FAIRLEAD",

@@ -35,6 +35,15 @@ def test_a_preset_may_be_a_file_of_the_users(tmp_path):
     mine = tmp_path / "mine.toml"
     mine.write_text(to_toml(presets.load("mid_cap"), "mine"))
     assert presets.load(str(mine)) == presets.load("mid_cap")
+    venue = {"latency_in": {"median_us": 100, "p99_us": 900.5}, "maintenance": ["04:00-05:00 UTC"]}
+    moody = (
+        presets.load("mid_cap")
+        .venues[0]
+        .changed(venue | {"change": [{"at_s": 9, "latency_out": {**venue["latency_in"]}}]})
+    )
+    config = msgspec.structs.replace(presets.load("mid_cap"), venues=(moody,))
+    mine.write_text(to_toml(config, "a venue with everything"))
+    assert presets.load(str(mine)) == config
     mine.write_text(mine.read_text().replace("start_px", "start_price"))
     with pytest.raises(ValueError, match=r"mine\.toml: Object contains unknown field `start_price`"):
         presets.load(str(mine))

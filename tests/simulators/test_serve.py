@@ -16,6 +16,7 @@ from domain.fields import OrdStatus, Side
 from simulators.client import Ems
 from simulators.client_session import EmsSession
 from simulators.client_tcp import run_ems
+from simulators.conduct import Conduct, LatencyConfig
 from simulators.config import SimulatorsConfig, TapeSettings, VenueSettings
 from simulators.ledger import LedgerEntry, from_lines, to_lines
 from simulators.market_config import DayConfig, default_market
@@ -36,7 +37,7 @@ def test_the_example_has_every_venue_and_explains_every_key():
     example = msgspec.toml.decode(written, type=SimulatorsConfig)
     assert example.market() == default_market()
     assert [settings.port for settings in example.venues.values()] == list(range(9901, 9908))
-    for struct in (SimulatorsConfig, VenueSettings, TapeSettings, DayConfig):
+    for struct in (SimulatorsConfig, VenueSettings, TapeSettings, DayConfig, Conduct, LatencyConfig):
         for key in struct.__struct_fields__:
             assert key in written, key
 
@@ -44,6 +45,10 @@ def test_the_example_has_every_venue_and_explains_every_key():
 WRONG = {
     "unknown key": ("prot = 1", "unknown field `prot`"),
     "unknown figure of a venue": ("[venues.ARGO]\nport = 1\nmarket = { flow = 1 }", "venues.ARGO.market: .*`flow`"),
+    "a change that is none": (
+        "[venues.ARGO]\nport = 1\n[[venues.ARGO.market.change]]\nat_s = 1\nreject_share = 2",
+        r"venues.ARGO.market: .*change\[0\]: .*reject_share",
+    ),
     "new venue without a kind": ("[venues.ZULU]\nport = 1", "venues.ZULU.market: .*`kind`"),
     "new symbol without a price": (
         "[venues.ARGO]\nport = 1\n[symbols.ZULU]\ntick_px = 1",
