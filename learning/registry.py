@@ -1,7 +1,8 @@
 """Models on disk: a directory each, named by the hash of its content, and a pointer to the one that serves.
 
 A model is written beside its place and renamed into it, so that a half-written one is never seen; the pointer moves the
-same way. Nothing here is changed once it is written. Reading is router.model's, which must not depend on this package.
+same way. What makes a model is never changed once it is written; its history beside it grows (learning.history).
+Reading is router.model's, which must not depend on this package.
 """
 
 import os
@@ -15,12 +16,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.history import Entry, append, entries
 from learning.training import TrainedModel, TrainingRecord
 from router.model import (
     CHAMPION_FILE,
     METADATA_FILE,
     ModelMetadata,
     ModelRefused,
+    OnnxModel,
     champion,
     encode_metadata,
     read_metadata,
@@ -38,13 +41,33 @@ class Registered:
     metadata: ModelMetadata | None = None
     record: TrainingRecord | None = None
     problem: str = ""
+    history: tuple[Entry, ...] = ()
+
+    @property
+    def parent(self) -> str:
+        """The model that served when this one was made."""
+        return next((entry.beside for entry in self.history if entry.what == "registered"), "")
+
+    @property
+    def parity(self) -> float | None:
+        """The largest difference of ONNX and native when it was registered, in a probability."""
+        return next((entry.parity for entry in self.history if entry.what == "registered"), None)
+
+    @property
+    def approvals(self) -> list[Entry]:
+        """The stages that a person has allowed."""
+        return [entry for entry in self.history if entry.approved_by]
 
 
 def register(directory: Path, trained: TrainedModel, created_ns: int, report: str = "") -> str:
-    """The id of the model, now in the registry; one that is there already stays as it is. `report` is a page."""
+    """The id of the model, now in the registry; one that is there already stays as it is. `report` is a page.
+
+    ModelRefused where ONNX Runtime and the booster don't agree: such a model is nowhere to be had.
+    """
     place = directory / trained.model_id
     if place.exists():
         return trained.model_id
+    serving = champion(directory)
     directory.mkdir(parents=True, exist_ok=True)
     written = directory / f".{trained.model_id}.{os.getpid()}"
     shutil.rmtree(written, ignore_errors=True)
@@ -55,6 +78,9 @@ def register(directory: Path, trained: TrainedModel, created_ns: int, report: st
         _write(written / REPORT_FILE, report.encode())
     metadata = msgspec.structs.replace(trained.metadata, created_ns=created_ns)
     _write(written / METADATA_FILE, encode_metadata(metadata))
+    parity = OnnxModel.load(written, metadata.schema_hash).check_parity(written)
+    parent = serving.name if serving is not None else ""
+    append(written, Entry(created_ns, "registered", beside=parent, parity=parity))
     written.rename(place)
     return trained.model_id
 
@@ -65,6 +91,15 @@ def set_champion(directory: Path, model_id: str) -> None:
     pointer = directory / f".{CHAMPION_FILE}.{os.getpid()}"
     _write(pointer, f"{model_id}\n".encode())
     pointer.replace(directory / CHAMPION_FILE)
+
+
+def is_served(directory: Path, schema_hash: str) -> bool:
+    """Whether there is a champion that a router with these features and venues would take."""
+    try:
+        place = champion(directory)
+        return place is not None and OnnxModel.load(place, schema_hash) is not None
+    except ModelRefused:
+        return False
 
 
 def clear_champion(directory: Path) -> None:
@@ -82,7 +117,8 @@ def models(directory: Path) -> list[Registered]:
         try:
             metadata = read_metadata(place)
             record = msgspec.json.decode(metadata.training, type=TrainingRecord)
-            found.append(Registered(place.name, place == serving, metadata, record))
+            history = tuple(entries(place))
+            found.append(Registered(place.name, place == serving, metadata, record, history=history))
         except (ModelRefused, msgspec.DecodeError) as error:
             found.append(Registered(place.name, place == serving, problem=str(error)))
     return sorted(found, key=lambda model: (model.metadata is None, model.metadata and model.metadata.created_ns))

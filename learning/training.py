@@ -85,6 +85,7 @@ class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
     walk_forward: WalkForward | None = None  # by day, where there were days; `evaluation` is then that of all of them
     effects: list[Effect] = []  # the largest first
     engine: str = "xgboost"
+    data_hashes: dict[str, str] = {}  # of each day's rows, where there were days
 
 
 @dataclass(frozen=True)

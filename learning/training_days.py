@@ -14,6 +14,7 @@ import numpy as np
 import xgboost
 
 from learning import markout
+from learning.archive_rows import DAY_NS
 from learning.dataset import Dataset, Floats
 from learning.effects import effects
 from learning.evaluation import baselines, judge
@@ -93,9 +94,16 @@ def train_days(
         walk_forward=judge_days(judged, scores, kinds, embargo_ns, config.seed),
         effects=effects(fitted.model(), judged.rows),
         engine=engine,
+        data_hashes=_by_day(rows, day_text),
     )
     progress("done", len(days) + 1, len(days) + 1)
     return finished(fitted, record)
+
+
+def _by_day(rows: Dataset, day_text: Callable[[int], str]) -> dict[str, str]:
+    """The hash of the rows decided on each day: which day's data are others than those of another model."""
+    day = rows.at_ns // DAY_NS
+    return {day_text(number): rows.take(day == number).data_hash() for number in np.unique(day).tolist()}
 
 
 def _fit_all(

@@ -54,12 +54,13 @@ from domain.fields import ExecRestatementReason, OrdStatus, TradingStatus
 from domain.market import MarketUpdate, MarketView
 from domain.orders import CHILD_TRANSITIONS, FINAL, ChildOrder, ParentOrder
 from router.answers import done
+from router.model import FillModel
 from router.phases import RETRY_NS
 from router.requests import Requests
 from router.routing import Routing
 from router.settlement import answered, falls_short, is_counted
 from router.state import State
-from router.trial import STEPS
+from router.trial import LEAST_ORDERS, LEAST_PARENTS, STEPS
 from router.upkeep import Keep, Upkeep
 
 ChildReport = (
@@ -324,10 +325,14 @@ class Engine(Requests):
             for parent in list(self.state.open_parents.values()):
                 yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text=text)
 
-    def promote(self, command: PromoteModel, now_ns: int) -> Iterator[AnyFact]:
-        """The next stage of the model, which `routing.candidate` holds; see `refusal`."""
-        trial = self.state.trial
+    def promote(self, command: PromoteModel, model: FillModel | None, now_ns: int) -> Iterator[AnyFact]:
+        """The next stage of `model`, which `promotion_refused` has passed."""
+        trial, routing = self.state.trial, self.routing
         again = command.model_id == trial.model_id
+        if not again:
+            if trial.stage == "champion" and routing.candidate is not None:
+                routing.model = routing.candidate
+            routing.candidate = model
         step = trial.next_step() if again else STEPS[0]
         assert step is not None
         yield ModelStaged(
@@ -341,18 +346,28 @@ class Engine(Requests):
             text=command.text,
         )
 
-    def promotion_refused(self, command: PromoteModel, approval: tuple[str, ...]) -> str:
-        """Why the model may not go on, "" if it may; `approval` names the stages that a person has to allow."""
+    def promotion_refused(
+        self,
+        command: PromoteModel,
+        approval: tuple[str, ...],
+        orders: int = LEAST_ORDERS,
+        parents: int = LEAST_PARENTS,
+    ) -> str:
+        """Why the model may not go on, "" if it may.
+
+        `approval` names the stages that a person has to allow, `orders` and `parents` the evidence that a stage needs.
+        """
         trial = self.state.trial
         again = command.model_id == trial.model_id
         if trial.model_id and not again and trial.stage != "champion":
             return f"{trial.model_id} is on trial ({trial.stage} {trial.share:.0%}): roll it back or let it end first"
         if not again and command.model_id == self.routing.model.model_id:
-            return f"{command.model_id} serves already"
+            serves = "serves already" if not trial.model_id else f"is what {trial.model_id} is rolled back to"
+            return f"{command.model_id} {serves}"
         step = trial.next_step() if again else STEPS[0]
         if step is None:
             return f"{command.model_id} serves every parent already"
-        if again and (missing := trial.missing()):
+        if again and (missing := trial.missing(orders, parents)):
             return f"not enough evidence: {missing}"
         if step[0] in approval and not command.approved_by:
             return f"the config asks for a person's approval of {step[0]}: say who, with --approved-by"

@@ -179,6 +179,10 @@ def read_metadata(directory: Path) -> ModelMetadata:
     return metadata
 
 
+def valid_id(model_id: str) -> bool:
+    return _MODEL_ID.fullmatch(model_id) is not None
+
+
 def champion(directory: Path) -> Path | None:
     """The directory of the model that a registry says should serve; None where it names none.
 
@@ -188,7 +192,7 @@ def champion(directory: Path) -> Path | None:
     if not path.exists():
         return None
     model_id = _read(path).decode("ascii", "replace").strip()
-    if not _MODEL_ID.fullmatch(model_id):
+    if not valid_id(model_id):
         raise ModelRefused(f"{path}: names {model_id[:40]!r}, expected the 12 hex digits of a model id")
     return directory / model_id
 

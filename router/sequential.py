@@ -32,10 +32,15 @@ class RunningMean(msgspec.Struct):
 
     def reach(self, alpha: float = ALPHA) -> float:
         """How far the true mean may lie from this one, at any time with probability 1 - alpha; infinite below two."""
-        if self.count < 2:
-            return float("inf")
-        n, rho = float(self.count), 1.0 / _TUNED_FOR
-        return sqrt(self.variance * (n * rho + 1.0) / (n * n * rho) * log((n * rho + 1.0) / (alpha * alpha)))
+        return reach(self.count, self.variance, alpha)
+
+
+def reach(count: int, variance: float, alpha: float = ALPHA) -> float:
+    """As `RunningMean.reach`, of `count` values with this variance; a window that slides looks anew once a length."""
+    if count < 2:
+        return float("inf")
+    n, rho = float(count), 1.0 / _TUNED_FOR
+    return sqrt(variance * (n * rho + 1.0) / (n * n * rho) * log((n * rho + 1.0) / (alpha * alpha)))
 
 
 def lower_difference(one: RunningMean, other: RunningMean) -> float:

@@ -7,13 +7,19 @@
 Both models score every decision as long as a trial lasts, so they are judged on the same orders. Everything here
 follows from facts, so a recovery has the same trial with the same evidence. What makes a model go, whatever its stage:
 calibration, loss beside the reference, the cost of its parents, markouts, errors, and time.
+
+Whoever looks after every order finds something by chance in the end, so losses, costs and markouts are judged by bounds
+that hold at all times (router.sequential). To go, a model has to be worse by the measure and surely worse at all; to go
+on, it has to be surely not 5% worse in loss. Costs and markouts are compared within a stage, where both serve parents
+of the same hours; from 100% on, where the reference serves none, with what it had at the stage before.
 """
 
 import hashlib
 from collections import deque
-from math import log
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from domain.facts import (
     ChildFilled,
@@ -28,13 +34,13 @@ from domain.facts import (
 )
 from domain.orders import ChildOrder
 from router.markouts import markout_bps
-from router.sequential import RunningMean, lower_difference
+from router.sequential import RunningMean, lower_difference, reach
 
 STEPS = (("shadow", 0.0), *(("canary", share) for share in (0.01, 0.05, 0.25, 0.5, 1.0)), ("champion", 1.0))
 ORDERS = 2_000  # resolved, over which calibration is judged
-LEAST_ORDERS = 500  # resolved, before loss is judged and before a next stage
-LEAST_PARENTS = 20  # of its own, before a next stage of a canary
-LEAST_FILLS = 200  # of each model, before markouts are compared
+LEAST_ORDERS = 500  # resolved, before loss is judged; and before a next stage, unless the config says otherwise
+LEAST_PARENTS = 20  # of each, before costs are compared; of its own before a next stage of a canary, as above
+LEAST_FILLS = 100  # of each model, before markouts are compared
 MAX_CALIBRATION_ERROR = 0.08
 MAX_LOSS_RATIO = 1.05
 MAX_COST_BPS = 0.5
@@ -44,6 +50,9 @@ _TIMES = 500
 _MARKOUT_NS = 10_000_000_000
 _BINS = 10
 _CLIP = 1e-3
+_CHANGES_KEPT = 100
+
+Floats = NDArray[np.float64]
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -59,6 +68,8 @@ class Trial:
 
     def __init__(self) -> None:
         self.champion = ""  # as last told by facts, "" where none has said so
+        self.changes: deque[ModelStaged | ModelRolledBack] = deque(maxlen=_CHANGES_KEPT)  # of all trials
+        self.news = 0  # how much evidence there has been, of all trials
         self._begin("", "")
 
     def _begin(self, model_id: str, reference_id: str) -> None:
@@ -67,8 +78,7 @@ class Trial:
         self.resolved: deque[Resolved] = deque(maxlen=ORDERS)
         self.since_stage = 0  # orders resolved, and own parents begun, since the last stage
         self.own_parents = 0
-        self.costs = {True: RunningMean(), False: RunningMean()}  # of parents, bps; True: of the candidate
-        self.markouts = {True: RunningMean(), False: RunningMean()}  # of fills, bps
+        self._compare_anew()
         self.errors = 0
         self.times_ns: deque[int] = deque(maxlen=_TIMES)
         self._said: dict[int, list[tuple[float, float]]] = {}  # decision_id -> candidate's and reference's P(fill)
@@ -77,7 +87,10 @@ class Trial:
         self._spent: dict[str, tuple[float, int]] = {}  # parent_id -> bps times shares, shares
         self._fees: dict[str, float] = {}  # child_id -> bps
         self._whose: dict[str, bool] = {}  # child_id -> as of its parent, until its fills are marked out
-        self.news = 0  # how much evidence there has been
+
+    def _compare_anew(self) -> None:
+        self.costs = {True: RunningMean(), False: RunningMean()}  # of parents, bps; True: of the candidate
+        self.markouts = {True: RunningMean(), False: RunningMean()}  # of fills, bps
 
     # --- what it decides ---
 
@@ -98,12 +111,19 @@ class Trial:
         place = STEPS.index((self.stage, self.share)) + 1
         return STEPS[place] if place < len(STEPS) else None
 
-    def missing(self) -> str:
-        """What evidence the next stage still needs, "" where none."""
-        if self.since_stage < LEAST_ORDERS:
-            return f"{self.since_stage} of {LEAST_ORDERS} resolved orders at stage {self.stage} {self.share:.0%}"
-        if self.stage == "canary" and self.own_parents < LEAST_PARENTS:
-            return f"{self.own_parents} of {LEAST_PARENTS} parents of its own at share {self.share:.0%}"
+    def missing(self, orders: int = LEAST_ORDERS, parents: int = LEAST_PARENTS) -> str:
+        """What evidence the next stage still needs, "" where none; at least so many orders, and parents of its own."""
+        if self.since_stage < orders:
+            return f"{self.since_stage} of {orders} resolved orders at stage {self.stage} {self.share:.0%}"
+        if self.stage == "canary" and self.own_parents < parents:
+            return f"{self.own_parents} of {parents} parents of its own at share {self.share:.0%}"
+        ours, theirs = self._losses()
+        excess = ours - MAX_LOSS_RATIO * theirs
+        if excess.mean() + reach(len(excess), float(excess.var())) > 0.0:
+            return (
+                f"log-loss {ours.mean():.4f} on {len(ours)} orders, {theirs.mean():.4f} of {self.reference_id}: "
+                f"that it is less than {MAX_LOSS_RATIO - 1:.0%} worse is not sure yet"
+            )
         return ""
 
     def verdict(self) -> str:
@@ -113,7 +133,7 @@ class Trial:
         if self.errors:
             return f"{self.errors} inference errors"
         if len(self.times_ns) == _TIMES:
-            p99_ns = sorted(self.times_ns)[int(0.99 * _TIMES)]
+            p99_ns = sorted(self.times_ns)[_TIMES * 99 // 100 - 1]
             if p99_ns > MAX_P99_NS:
                 return f"p99 of a prediction {p99_ns / 1e3:.0f} us, at most {MAX_P99_NS / 1e3:.0f}"
         return self._verdict_on_probabilities() or self._verdict_on_outcomes()
@@ -124,49 +144,58 @@ class Trial:
             if error > MAX_CALIBRATION_ERROR:
                 return f"calibration error {error:.3f} on {ORDERS} orders, at most {MAX_CALIBRATION_ERROR}"
         if len(self.resolved) >= LEAST_ORDERS:
-            ours, theirs = self.log_losses()
-            if ours > MAX_LOSS_RATIO * theirs:
-                return f"log-loss {ours:.4f} on {len(self.resolved)} orders, {theirs:.4f} of {self.reference_id}"
+            ours, theirs = self._losses()
+            worse = ours - theirs
+            if ours.mean() > MAX_LOSS_RATIO * theirs.mean() and worse.mean() > reach(len(worse), float(worse.var())):
+                return f"log-loss {ours.mean():.4f} on {len(ours)} orders, {theirs.mean():.4f} of {self.reference_id}"
         return ""
 
     def _verdict_on_outcomes(self) -> str:
-        worse_bps = lower_difference(self.costs[True], self.costs[False])
-        if worse_bps > MAX_COST_BPS:
+        ours, theirs = self.costs[True], self.costs[False]
+        worse_bps = lower_difference(ours, theirs)
+        if min(ours.count, theirs.count) >= LEAST_PARENTS and worse_bps > MAX_COST_BPS:
             return f"its parents cost at least {worse_bps:.2f} bps more, at most {MAX_COST_BPS}"
         ours, theirs = self.markouts[True], self.markouts[False]
-        if min(ours.count, theirs.count) >= LEAST_FILLS and ours.mean - theirs.mean > MAX_MARKOUT_BPS:
-            return f"10 s markout {ours.mean - theirs.mean:.2f} bps worse over {ours.count} fills"
+        worse_bps = ours.mean - theirs.mean
+        enough = min(ours.count, theirs.count) >= LEAST_FILLS
+        if enough and worse_bps > MAX_MARKOUT_BPS and lower_difference(ours, theirs) > 0.0:
+            return f"10 s markout {worse_bps:.2f} bps worse over {ours.count} fills"
         return ""
 
     def log_losses(self) -> tuple[float, float]:
         """Of the candidate and the reference on the same orders; there must be some."""
-        losses = [0.0, 0.0]
-        for order in self.resolved:
-            for index, said in enumerate((order.candidate, order.reference)):
-                p = min(max(said, _CLIP), 1.0 - _CLIP)
-                losses[index] -= log(p if order.filled else 1.0 - p)
-        return losses[0] / len(self.resolved), losses[1] / len(self.resolved)
+        ours, theirs = self._losses()
+        return float(ours.mean()), float(theirs.mean())
+
+    def _losses(self) -> tuple[Floats, Floats]:
+        """Of each resolved order, by the candidate and by the reference."""
+        said = np.clip([(order.candidate, order.reference) for order in self.resolved], _CLIP, 1.0 - _CLIP)
+        filled = np.array([order.filled for order in self.resolved])
+        losses = -np.log(np.where(filled[:, None], said, 1.0 - said))
+        return losses[:, 0], losses[:, 1]
 
     def calibration_error(self) -> float:
         """Mean distance of said and realised over ten bins of equal count, of the candidate."""
-        ranked = sorted(self.resolved, key=lambda order: order.candidate)
-        total = 0.0
-        for number in range(_BINS):
-            part = ranked[len(ranked) * number // _BINS : len(ranked) * (number + 1) // _BINS]
-            total += abs(sum(order.candidate - order.filled for order in part))
-        return total / len(ranked)
+        said, filled = np.array([(order.candidate, order.filled) for order in self.resolved]).T
+        ranked = np.argsort(said, kind="stable")
+        parts = np.array_split((said - filled)[ranked], _BINS)
+        return float(sum(abs(part.sum()) for part in parts) / len(ranked))
 
     # --- what it learns ---
 
     def apply_staged(self, fact: ModelStaged) -> None:
         if fact.model_id != self.model_id:
             self._begin(fact.model_id, fact.reference_id)
+        if fact.share < 1.0:
+            self._compare_anew()
         self.stage, self.share = fact.stage, fact.share
         self.since_stage = self.own_parents = 0
+        self.changes.append(fact)
         if fact.stage == "champion":
             self.champion = fact.model_id
 
     def apply_rolled_back(self, fact: ModelRolledBack) -> None:
+        self.changes.append(fact)
         self.champion = fact.reference_id
         self._begin("", "")
 

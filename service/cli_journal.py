@@ -93,6 +93,7 @@ def _decide(args: argparse.Namespace) -> int:
 
     from service.config import load
     from service.journal import read
+    from service.model_desk import ModelDesk
     from service.replay import Replayer
     from service.runtime import load_model
 
@@ -100,7 +101,7 @@ def _decide(args: argparse.Namespace) -> int:
     model, problem = load_model(config)
     if problem:
         print(problem, file=sys.stderr)
-    replayer = Replayer(config, model)
+    replayer = Replayer(config, model, find=ModelDesk(config).load)
     replayer.feed(read(args.journal))
     if not replayer.market_data:
         raise CommandError(

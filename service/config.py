@@ -18,6 +18,7 @@ from gateway.clients import ClientConfig
 from risk.limits import RiskLimits
 from router.policy import ExecutionPolicy
 from router.strategies import STRATEGIES
+from router.trial import LEAST_ORDERS, LEAST_PARENTS
 from router.upkeep import Keep
 from service import toml
 from service.toml import Mistake
@@ -121,6 +122,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str = ""
     required: bool = False
     approval: tuple[Literal["shadow", "canary", "champion"], ...] = ()
+    stage_orders: Annotated[int, Meta(ge=1)] = LEAST_ORDERS
+    stage_parents: Annotated[int, Meta(ge=1)] = LEAST_PARENTS
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

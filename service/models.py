@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from learning.history import Entry
 from learning.registry import REPORT_FILE, Registered, models
 from router.model import ModelRefused, OnnxModel
 from service.command import NARROWEST, CommandError
@@ -29,7 +30,11 @@ def listed(registry: Path) -> int:
         if model.metadata is None:
             print(f"{model.model_id}  refused: {model.problem}{serving}")
         else:
-            print(f"{model.model_id}  {_created(model)}  schema {model.metadata.schema_hash}{serving}")
+            loss = f"{model.record.evaluation.model.log_loss:.4f}" if model.record is not None else "-"
+            print(
+                f"{model.model_id}  {_created(model)}  schema {model.metadata.schema_hash}  log-loss {loss}  "
+                f"parent {model.parent or 'none'}  {_last(model)}{serving}"
+            )
     return 0
 
 
@@ -48,7 +53,10 @@ def show(registry: Path, model_id: str) -> int:
     known |= {
         "created": _created(model),
         "serving": model.is_champion,
+        "parent": model.parent,
         "parity": parity,
+        "parity_when_registered": model.parity,
+        "history": [_told(entry) for entry in model.history],
         "report": str(report) if report.exists() else "",
     }
     for name in ("effects", "walk_forward"):
@@ -67,8 +75,18 @@ def compare(registry: Path, model_ids: list[str]) -> int:
     records = [model.record for model in found if model.record is not None]
     rows: list[tuple[str, list[str]]] = [
         ("created", [_created(model) for model in found]),
-        ("data", [record.data_hash[:12] for record in records]),
+        ("parent", [model.parent or "none" for model in found]),
+        (
+            "approved by",
+            [", ".join(f"{e.approved_by} ({_stage(e)})" for e in model.approvals) or "-" for model in found],
+        ),
+        ("parity", ["-" if model.parity is None else f"{model.parity:.1e}" for model in found]),
+        ("code", [record.version for record in records]),
         ("engine", [record.engine for record in records]),
+        ("seed", [str(record.config.seed) for record in records]),
+        ("data", [record.data_hash[:12] for record in records]),
+        ("learned from", [_time(record.fitted.from_ns) for record in records]),
+        ("learned to", [_time(record.calibrated.to_ns) for record in records]),
         ("orders judged", [f"{record.evaluation.rows:,}" for record in records]),
     ]
     rows += [(name, [f"{getattr(record.evaluation.model, name):.4f}" for record in records]) for name in _MEASURES]
@@ -121,7 +139,30 @@ def _one(registry: Path, model_id: str) -> Registered:
 
 def _created(model: Registered) -> str:
     assert model.metadata is not None
-    return f"{datetime.fromtimestamp(model.metadata.created_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S}"
+    return _time(model.metadata.created_ns)
+
+
+def _time(at_ns: int) -> str:
+    return f"{datetime.fromtimestamp(at_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _stage(entry: Entry) -> str:
+    return f"canary {entry.share:.0%}" if entry.stage == "canary" else entry.stage
+
+
+def _approved(model: Registered) -> str:
+    return ", ".join(f"{entry.approved_by} ({_stage(entry)})" for entry in model.approvals) or "-"
+
+
+def _last(model: Registered) -> str:
+    """What happened to it last."""
+    entry = model.history[-1] if model.history else None
+    return "" if entry is None else _stage(entry) or entry.what
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(entry)
+    return {"at": _time(told.pop("at_ns"))} | told
 
 
 def _markout(score: Any) -> str:

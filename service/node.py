@@ -154,13 +154,12 @@ class Node(Hearing):
 
     def promote(self, command: PromoteModel, model: FillModel, now_ns: int) -> NodeOutput:
         """The next stage of a model on trial, which `Engine.promotion_refused` has passed."""
-        routing, trial = self.engine.routing, self.state.trial
-        if command.model_id != trial.model_id:
-            if trial.stage == "champion" and routing.candidate is not None:
-                routing.model = routing.candidate
-            routing.candidate = model
-        self._commit(self.engine.promote(command, now_ns), now_ns)
+        self._commit(self.engine.promote(command, model, now_ns), now_ns)
         return self._output(now_ns)
+
+    def serve(self, model: FillModel, text: str) -> None:
+        """Before `start`: what the facts say should serve, where that is another one than the registry's."""
+        self.engine.routing.model, self._model_text = model, text
 
     def roll_back(self, command: RollBackModel, now_ns: int) -> NodeOutput:
         """The model on trial is gone; there must be one."""

@@ -7,13 +7,21 @@ fact. After a difference the recorded facts go on to count, so that one differen
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from domain.commands import AmendOrder, CancelOrder, NotifyClients, ReleaseKillSwitch, SetKillSwitch
+from domain.commands import (
+    AmendOrder,
+    CancelOrder,
+    NotifyClients,
+    PromoteModel,
+    ReleaseKillSwitch,
+    SetKillSwitch,
+)
 from domain.facts import (
     AnyFact,
     ChildSubmitted,
@@ -21,6 +29,7 @@ from domain.facts import (
     ClientNotified,
     ClientUp,
     DecisionMade,
+    DecisionShadowed,
     EpochStarted,
     KillSwitchReleased,
     KillSwitchSet,
@@ -29,6 +38,8 @@ from domain.facts import (
     MessageReceived,
     MessageSent,
     ModelLoaded,
+    ModelRolledBack,
+    ModelStaged,
     OrdersPaused,
     OrdersResumed,
     ParentCancelRequested,
@@ -47,7 +58,7 @@ from domain.facts import (
     VenueUp,
 )
 from fix.message import Message, parse
-from router.model import FillModel
+from router.model import FillModel, ModelRefused
 from router.state import State
 from service.config import ServiceConfig, decisive
 from service.journal_read import decode, payloads, segments
@@ -81,10 +92,10 @@ class Difference(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def code_version() -> str:
+def code_version(packages: tuple[str, ...] = DECIDES) -> str:
     """The version and a hash of the sources that decide: two builds with the same one decide alike."""
     root, digest = Path(__file__).parents[1], blake2b(digest_size=4)
-    for package in DECIDES:
+    for package in packages:
         for file in sorted((root / package).rglob("*.py")):
             digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return f"{VERSION}+{digest.hexdigest()}"
@@ -120,15 +131,26 @@ class _Diverged(Exception):  # noqa: N818 - ends what was being decided
 
 
 class Replayer:
-    """Feeds recorded batches to the decision code. `differences` grows; `decisions` counts what was compared."""
+    """Feeds recorded batches to the decision code. `differences` grows; `decisions` counts what was compared.
 
-    def __init__(self, config: ServiceConfig, model: FillModel, version: str = "") -> None:
+    `find` gives a model by its id, ModelRefused where it can't. `model` decides where that is so.
+    """
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        model: FillModel,
+        version: str = "",
+        find: Callable[[str], FillModel] | None = None,
+    ) -> None:
         self.differences: list[Difference] = []
         self.decisions = 0
         self.inputs = 0
         self.market_data = 0
         self._config = config
         self._model = model
+        self._find = find
+        self._found: dict[str, FillModel | None] = {model.model_id: model}
         self._version = version or code_version()
         self._node: _Deciding | None = None
         self._state = State()
@@ -155,6 +177,13 @@ class Replayer:
                 self._state.apply(expected.popleft())  # of a process whose start is no longer there
             else:
                 self._input(self._node, opening, expected)
+        if (node := self._node) is not None and batch:
+            self._judge(node, batch[-1].at_ns, expected)
+
+    def _judge(self, node: "_Deciding", now_ns: int, expected: "deque[AnyFact]") -> None:
+        """At the end of each input the evidence of a trial is looked at."""
+        facts = node.engine.judge_trial(now_ns)
+        self._attempt(node, "evidence", now_ns, expected, lambda now_ns: node.decide(facts, now_ns))
 
     def _begin(self, fact: AnyFact, expected: "deque[AnyFact]") -> None:
         """A new process: it knows what the journal knew, and nothing of the market."""
@@ -164,8 +193,23 @@ class Replayer:
                 self._reasons.update(_changed_settings(config, decisive(self._config)))
                 self._node = _Deciding(self._config, self._model, fact.at_ns, NodeImage(self._state, {}))
             case ModelLoaded(model_id=model_id) if self._node is not None:
-                self._explain("model", model_id, self._model.model_id)
+                routing, trial = self._node.engine.routing, self._state.trial
+                routing.model = self._model_of("model", model_id) or self._model
+                routing.candidate = self._model_of("candidate", trial.model_id) if trial.model_id else None
                 self._attempt(self._node, "start", fact.at_ns, expected, self._node.resume)
+
+    def _model_of(self, what: str, model_id: str) -> FillModel | None:
+        """None, and a reason for what differs from here on, where there is no such model."""
+        if model_id not in self._found:
+            self._found[model_id] = None
+            with suppress(ModelRefused):
+                self._found[model_id] = self._find(model_id) if self._find is not None else None
+        found = self._found[model_id]
+        missing = f"none of that name, {self._model.model_id}"
+        self._reasons.pop(what, None)
+        if found is None:
+            self._reasons[what] = f"model: {model_id} then, {missing} now"
+        return found
 
     def _explain(self, what: str, recorded: str, now: str) -> None:
         self._reasons.pop(what, None)
@@ -223,6 +267,22 @@ class Replayer:
                 facts = engine.operator(NotifyClients(client, by, text), now_ns)
             case KillSwitchReleased(scope=scope, by=by):
                 facts = engine.operator(ReleaseKillSwitch(scope, by), now_ns)
+            case ModelStaged(model_id=model_id, by=by):
+                trial = self._state.trial
+                if trial.stage == "champion" and model_id != trial.model_id and "candidate" in self._reasons:
+                    self._reasons["model"] = self._reasons.pop("candidate")
+                wanted_model = PromoteModel(model_id, by, opening.approved_by, opening.text)
+                facts = engine.promote(wanted_model, self._model_of("candidate", model_id), now_ns)
+            case ModelRolledBack(by=by, text=text) if by:
+                self._reasons.pop("candidate", None)
+                facts = engine.roll_back(by, text, now_ns)
+            case ModelRolledBack():
+                self._reasons.pop("candidate", None)
+                self._judge(node, now_ns, expected)
+                if expected and expected[0] is opening:  # the evidence does not say so
+                    self._differ(now_ns, "evidence", opening, None)
+                    node.take(expected)
+                return
             case _:
                 self._differ(now_ns, "nothing recorded", opening, None)
                 node.take(expected)
@@ -320,6 +380,8 @@ class _Deciding(Node):
 
 def _same(recorded: AnyFact, decided: AnyFact) -> bool:
     if isinstance(recorded, DecisionMade) and isinstance(decided, DecisionMade):
+        return recorded == msgspec.structs.replace(decided, elapsed_ns=recorded.elapsed_ns)
+    if isinstance(recorded, DecisionShadowed) and isinstance(decided, DecisionShadowed):
         return recorded == msgspec.structs.replace(decided, elapsed_ns=recorded.elapsed_ns)
     return recorded == decided
 

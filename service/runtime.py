@@ -12,7 +12,7 @@ import msgspec
 import structlog
 import uvloop
 
-from domain.commands import ModelCommand, ReleaseKillSwitch, RollBackModel, SetKillSwitch
+from domain.commands import ModelCommand, ReleaseKillSwitch, SetKillSwitch
 from domain.facts import AnyFact
 from fix import tcp
 from router.features import FEATURES, schema_hash
@@ -129,7 +129,7 @@ async def serve(config: ServiceConfig, path: Path) -> int:
     endpoint.run(node.start, time.time_ns())
     if unresumed:
         log.error("trial_ended", text=unresumed)
-        endpoint.run(node.roll_back, RollBackModel("", unresumed), time.time_ns())
+        endpoint.run(desk.end_trial, node, unresumed, time.time_ns())
     listen = config.listen
     listener_tls = {EMS_PORT: listen.tls} if listen.tls else {}
     server = await tcp.serve(
@@ -146,7 +146,7 @@ async def serve(config: ServiceConfig, path: Path) -> int:
             connect(server, node.links, venues[label(peer)], label(peer))
     endpoint.release_to(server.perform)
     keeper = Keeper(endpoint, journal, config.journal, server.perform, commit)
-    log.info("ready", addresses=server.addresses, model=model.model_id)
+    log.info("ready", addresses=server.addresses, model=serving(node))
 
     def apply_kill_file() -> None:
         for scope, (by, text) in kill_file.scopes.items():
@@ -168,7 +168,7 @@ async def serve(config: ServiceConfig, path: Path) -> int:
         if isinstance(command, ModelCommand):
             desk.check(node, command)
             server.perform(endpoint.run(desk.change, node, command, server.now_ns()))
-            desk.point(node)
+            desk.tell(node)
             return None
         if isinstance(command, Reload):
             new, done = reload(path, node.config, server, node.links, reconfigure)
@@ -195,7 +195,7 @@ async def serve(config: ServiceConfig, path: Path) -> int:
     async def keep() -> None:
         while True:
             keeper.look(server.now_ns())
-            desk.point(node)
+            desk.tell(node)
             await asyncio.sleep(LOOK_S)
 
     calm_collector()
@@ -278,11 +278,17 @@ def recovered_node(
     return node
 
 
+def serving(node: Node) -> str:
+    """The model that serves every parent, but for those of a canary."""
+    trial = node.state.trial
+    return trial.model_id if trial.stage == "champion" else node.engine.routing.model.model_id
+
+
 def status(node: Node) -> dict[str, object]:
     """What an operator wants to see first."""
     state = node.state
     return {
-        "model": node.engine.routing.model.model_id,
+        "model": serving(node),
         "open_parents": len(state.open_parents),
         "open_children": sum(len(children) for children in state.open_children.values()),
         "venues_up": sorted(state.venues_up),

@@ -18,13 +18,13 @@ from rich.table import Table
 from domain.facts import AnyFact
 from learning.dataset import dataset
 from learning.evaluation import Evaluation
-from learning.registry import register, set_champion
+from learning.registry import is_served, register, set_champion
 from learning.training import NotEnoughData, TrainedModel, TrainingConfig, train
 from router.features import FEATURES, schema_hash
-from router.model import FillModel, PriorModel
+from router.model import FillModel, PriorModel, champion
 from service.config import ServiceConfig
 from service.examples import daemon_config, simulators_config
-from service.node import VERSION
+from service.replay import code_version
 from service.simulation import SECOND_NS, Simulation
 from simulators.client import Ems, plan_parents
 from simulators.client_session import EmsSession
@@ -35,6 +35,7 @@ from simulators.market_config import MarketConfig
 EXPLORATION = 0.5
 SECONDS_A_PARENT = 2  # virtual time between two arrivals, so that our orders stay a small part of the market
 WARM_UP_NS = 30 * SECOND_NS  # of the market, before the first order
+TRAINS = ("domain", "router", "learning")  # packages whose code a model depends on, beside its data
 START_NS = 1_700_000_000 * SECOND_NS  # any: a run depends on its seed alone
 
 
@@ -94,7 +95,7 @@ def bootstrap(
     config: ServiceConfig | None = None,
     simulators: SimulatorsConfig | None = None,
 ) -> TrainedModel:
-    """Simulates, trains, registers and, if it beats the baselines, makes the model the champion.
+    """Simulates, trains, registers and, if it beats the baselines and none serves yet, makes the model the champion.
 
     A model serves the venues of `config`; every one of them has to be in `simulators`. The default are the examples.
     """
@@ -123,9 +124,11 @@ def bootstrap(
         rows = dataset(facts, FEATURES)
         settings = TrainingConfig(seed=seed)
         fitting = bars.add_task(f"train on {len(rows)} children", total=settings.rounds, unit="rounds")
-        trained = train(rows, settings, lambda done, total: bars.update(fitting, completed=done, total=total), VERSION)
+        trained = train(
+            rows, settings, lambda done, total: bars.update(fitting, completed=done, total=total), code_version(TRAINS)
+        )
     register(models, trained, time.time_ns())
-    if trained.evaluation.beats_baselines:
+    if trained.evaluation.beats_baselines and not is_served(models, trained.metadata.schema_hash):
         set_champion(models, trained.model_id)
     return trained
 
@@ -167,5 +170,13 @@ def main(args: argparse.Namespace) -> int:
     if not trained.evaluation.beats_baselines:
         console.print("It does not beat the constant and the table per venue: registered, but not serving.")
         return 1
-    console.print(f"{trained.model_id} serves from the next start on.")
+    console.print(what_next(args.models, trained.model_id))
     return 0
+
+
+def what_next(registry: Path, model_id: str) -> str:
+    """What becomes of a new model that is good enough."""
+    serving = champion(registry)
+    if serving is not None and serving.name == model_id:
+        return f"{model_id} serves from the next start on."
+    return f"registered; fairlead models promote {model_id} lets it prove itself."

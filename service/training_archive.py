@@ -14,16 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from learning import archive
-from learning.registry import FoldCache, models, register, set_champion
+from learning.registry import FoldCache, is_served, models, register, set_champion
 from learning.training import Boost, NotEnoughData, TrainedModel, TrainingConfig
 from learning.training_days import train_days
 from router.features import FEATURES, schema_hash
-from router.model import champion
 from service.config import ServiceConfig
 from service.examples import daemon_config
 from service.model_report import html
-from service.node import VERSION
-from service.training import evaluation_table
+from service.replay import code_version
+from service.training import TRAINS, evaluation_table, what_next
 
 _UNITS_S = {"m": 60, "h": 3_600, "d": 86_400}
 
@@ -53,12 +52,12 @@ def train_archive(
         bars.update(reading, completed=1)
         if not len(rows):
             raise NotEnoughData(f"no orders with features of schema {schema} in {place}, {rows.left_out} with others")
-        data_hash = rows.data_hash()
+        data_hash, version = rows.data_hash(), code_version(TRAINS)
         for known in models(registry):
             record = known.record
             if (
                 record is not None
-                and (record.data_hash, record.config, record.version) == (data_hash, settings, VERSION)
+                and (record.data_hash, record.config, record.version) == (data_hash, settings, version)
                 and record.engine == engine
             ):
                 console.print(f"nothing new since model {known.model_id}")
@@ -72,7 +71,7 @@ def train_archive(
                 FoldCache(registry),
                 archive.day_text,
                 lambda what, done, total: bars.update(working, description=what, completed=done, total=total),
-                VERSION,
+                version,
                 boost,
                 engine,
             )
@@ -117,11 +116,9 @@ def run_once(args: argparse.Namespace, console: Console) -> int:
     if not trained.evaluation.beats_baselines:
         console.print("It does not beat the constant and the table per venue: registered, but not serving.")
         return 1
-    if champion(args.models) is None:
+    if not is_served(args.models, trained.metadata.schema_hash):
         set_champion(args.models, trained.model_id)
-        console.print(f"{trained.model_id} serves from the next start on.")
-    else:
-        console.print(f"registered; fairlead models promote {trained.model_id} lets it prove itself.")
+    console.print(what_next(args.models, trained.model_id))
     return 0
 
 

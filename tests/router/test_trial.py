@@ -186,6 +186,134 @@ def test_it_goes_for_markouts():
     assert desk.trial.verdict().startswith("10 s markout 1.30 bps worse")
 
 
+@pytest.mark.parametrize(("off", "goes"), [(0.05, False), (0.12, True)])
+def test_calibration_within_its_limit_stays(off, goes):
+    desk, rng = Desk(), np.random.default_rng(2)
+    for _ in range(ORDERS):
+        p = rng.uniform(0.2, 0.8)
+        desk.order(p + off, p + off, rng.random() < p)
+    assert desk.trial.verdict().startswith("calibration error") == goes
+
+
+@pytest.mark.parametrize(("worse", "goes"), [(1.04, False), (1.06, True)])
+def test_it_goes_for_a_loss_just_above_its_limit(worse, goes):
+    desk = Desk()
+    for number in range(LEAST_ORDERS + 100):
+        theirs = 0.6
+        ours = theirs**worse  # log-loss of a fill, `worse` times that of the reference
+        desk.order(ours, theirs, True)
+        assert desk.trial.verdict() == "" or (goes and number + 1 >= LEAST_ORDERS)
+    assert desk.trial.verdict().startswith("log-loss 0.54") == goes
+
+
+def test_a_loss_that_is_worse_by_chance_alone_stays():
+    """Two models that are equally wrong, looked at after every tenth order: the mean alone would often say 5%."""
+    by_mean = by_bound = 0
+    for seed in range(10):
+        desk, rng = Desk(), np.random.default_rng(seed)
+        mean_says = bound_says = False
+        for number in range(900):
+            p = rng.uniform(0.2, 0.8)
+            ours, theirs = np.clip(p + rng.normal(scale=0.3, size=2), 0.02, 0.98)
+            desk.order(float(ours), float(theirs), rng.random() < p)
+            if number >= LEAST_ORDERS and not number % 10:
+                one, other = desk.trial.log_losses()
+                mean_says |= one > 1.05 * other
+                bound_says |= desk.trial.verdict().startswith("log-loss")
+        by_mean += mean_says
+        by_bound += bound_says
+    assert by_bound == 0
+    assert by_mean > 0
+
+
+def test_cost_needs_some_parents_of_each():
+    desk = Desk("canary", 0.5)
+    while min(mean.count for mean in desk.trial.costs.values()) < LEAST_PARENTS:
+        assert desk.trial.verdict() == ""
+        served = desk.trial.serves(f"P{desk.count + 1}")
+        desk.order(0.99, 0.99, True, cost_bps=5.0 if served else 1.0)
+    assert desk.trial.verdict().startswith("its parents cost at least 4.0")
+
+
+def test_costs_are_those_of_the_stage():
+    """The reference's parents of an earlier, cheaper hour are no measure; but from 100% on it has no others."""
+    desk = Desk("canary", 0.25)
+    while min(mean.count for mean in desk.trial.costs.values()) < LEAST_PARENTS:
+        desk.order(0.99, 0.99, True, cost_bps=1.0)
+    desk.trial.apply_staged(staged("canary", 0.5))
+    assert [mean.count for mean in desk.trial.costs.values()] == [0, 0]
+    while min(mean.count for mean in desk.trial.costs.values()) < LEAST_PARENTS:
+        desk.order(0.99, 0.99, True, cost_bps=6.0)
+    desk.trial.apply_staged(staged("canary", 1.0))
+    assert desk.trial.costs[False].count >= LEAST_PARENTS
+    for _ in range(200):
+        desk.order(0.99, 0.99, True, cost_bps=9.0)
+    assert "cost" in desk.trial.verdict()
+
+
+@pytest.mark.parametrize("worse_bps", [0.0, 0.8])
+def test_markouts_that_are_worse_by_chance_or_by_little_stay(worse_bps):
+    """The mean alone would have said more than 1 bp again and again."""
+    by_mean = by_bound = 0
+    for seed in range(10):
+        desk, rng = Desk("canary", 0.5), np.random.default_rng(seed)
+        mean_says = bound_says = False
+        for number in range(600):
+            served = desk.trial.serves(f"P{desk.count + 1}")
+            desk.order(0.99, 0.99, True, markout_bps=rng.normal(worse_bps if served else 0.0, 8.0))
+            ours, theirs = desk.trial.markouts[True], desk.trial.markouts[False]
+            if min(ours.count, theirs.count) >= LEAST_FILLS and not number % 10:
+                mean_says |= ours.mean - theirs.mean > 1.0
+                bound_says |= "markout" in desk.trial.verdict()
+        by_mean += mean_says
+        by_bound += bound_says
+    assert by_bound == 0
+    assert by_mean > 0
+
+
+def test_markouts_that_are_worse_for_sure_are_found_in_the_noise():
+    desk, rng = Desk("canary", 0.5), np.random.default_rng(1)
+    while "markout" not in desk.trial.verdict() and desk.count < 3_000:
+        served = desk.trial.serves(f"P{desk.count + 1}")
+        desk.order(0.99, 0.99, True, markout_bps=rng.normal(2.0 if served else 0.0, 4.0))
+    assert desk.count < 1_500
+
+
+@pytest.mark.parametrize(("slow", "goes"), [(5, False), (6, True)])
+def test_time_is_judged_at_the_99th_percentile(slow, goes):
+    desk = Desk()
+    for number in range(500):
+        desk.order(0.5, 0.5, bool(number % 2), elapsed_ns=5_000_000 if number < slow else 30_000)
+    assert desk.trial.verdict().startswith("p99 of a prediction 5000 us") == goes
+
+
+def test_a_next_stage_needs_a_loss_that_is_surely_not_much_worse():
+    desk, rng = Desk(), np.random.default_rng(4)
+    for _ in range(LEAST_ORDERS):
+        p = rng.uniform(0.2, 0.8)
+        ours = float(np.clip(p + rng.normal(scale=0.25), 0.02, 0.98))
+        desk.order(ours, p, rng.random() < p)
+    assert "that it is less than 5% worse is not sure yet" in desk.trial.missing()
+    good, rng = Desk(), np.random.default_rng(4)
+    for _ in range(LEAST_ORDERS):
+        p = rng.uniform(0.2, 0.8)
+        theirs = float(np.clip(p + rng.normal(scale=0.25), 0.02, 0.98))
+        good.order(p, theirs, rng.random() < p)
+    assert good.trial.missing() == ""
+    assert "of 600 resolved" in good.trial.missing(600)
+
+
+def test_what_changed_is_kept_for_the_registry_and_a_new_trial_is_looked_at_from_its_first_evidence():
+    desk = Desk("canary", 1.0)
+    desk.order(0.5, 0.5, True)
+    before = desk.trial.news
+    gone = ModelRolledBack(at_ns=T0, model_id="new", reference_id="old", by="", text="x")
+    desk.trial.apply_rolled_back(gone)
+    desk.trial.apply_staged(staged(model_id="newer"))
+    assert list(desk.trial.changes) == [staged("canary", 1.0), gone, staged(model_id="newer")]
+    assert desk.trial.news == before > 0  # the engine looks again after so much more
+
+
 def test_it_goes_for_an_error_at_once_and_for_time():
     desk = Desk()
     desk.trial.apply_failed(ModelFailed(at_ns=T0, model_id="old", decision_id=1, text="x"))

@@ -6,16 +6,35 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from domain.commands import AmendOrder, CancelOrder, NotifyClients, ReleaseKillSwitch, SetKillSwitch
-from domain.facts import ChildFilled, ChildSubmitted, DecisionMade, decode_batch, encode_batch
+from domain.commands import (
+    AmendOrder,
+    CancelOrder,
+    NotifyClients,
+    PromoteModel,
+    ReleaseKillSwitch,
+    RollBackModel,
+    SetKillSwitch,
+)
+from domain.facts import (
+    ChildFilled,
+    ChildSubmitted,
+    DecisionMade,
+    DecisionShadowed,
+    ModelRolledBack,
+    ModelStaged,
+    decode_batch,
+    encode_batch,
+)
 from domain.fields import Side
 from router import scoring
+from router.model import ModelRefused
 from router.state import State
 from service.journal import Journal
 from service.node import Node
 from service.replay import Replayer, verify
 from service.snapshot import snapshot_name, state_hash, write
 from tests.service.platform import Platform, patient_plan, plan, small_config
+from tests.service.test_trial import BAD, GOOD, RISING
 
 
 def eventful() -> Platform:
@@ -169,3 +188,93 @@ def test_every_attribute_of_the_state_is_in_its_hash():
         setattr(changed, name, "something else")
         assert state_hash(changed) != state_hash(state), name
     assert re.fullmatch(r"[0-9a-f]{64}", state_hash(state))
+
+
+# --- models on trial ---
+
+
+class OnTrial(Platform):
+    """A platform whose restarts find the models that its journal names, as a daemon's do in the registry."""
+
+    def new_node(self) -> Node:
+        node = super().new_node()
+        if node.state.trial.model_id:
+            node.engine.routing.candidate = MODELS[node.state.trial.model_id]
+        return node
+
+    def change(self, act, command, *model) -> None:
+        self.perform(self.process.perform(act(command, *model, self.world.time_of("node"))))
+
+    def promote(self, model, stages: int) -> None:
+        for _ in range(stages):
+            self.change(self.node.promote, PromoteModel(model.model_id, "ops", "quant"), model)
+
+
+MODELS = {model.model_id: model for model in (GOOD, BAD, RISING)}
+
+
+def found(model_id: str):
+    if model_id not in MODELS:
+        raise ModelRefused(f"no {model_id}")
+    return MODELS[model_id]
+
+
+@pytest.fixture(scope="module")
+def tried() -> Platform:
+    """A canary, a crash in the midst of it, a champion, its successor that is rolled back, one that fails at once."""
+    config = small_config(service__record_market_data=True)
+    platform = OnTrial(seed=6, config=config, plans={"EMS1": patient_plan(config, "EMS1")})
+    platform.run(3)
+    platform.promote(GOOD, 5)
+    platform.run(2)
+    platform.crash()
+    platform.run(1)
+    platform.promote(GOOD, 2)
+    platform.run(1)
+    platform.promote(BAD, 5)
+    platform.run(2)
+    platform.change(platform.node.roll_back, RollBackModel("ops", "no better"))
+    platform.run(1)
+    platform.promote(RISING, 1)
+    platform.finish()
+    return platform
+
+
+def test_promotions_and_rollbacks_are_inputs_that_are_decided_again(tried: Platform):
+    models = {fact.model_id for fact in tried.facts if isinstance(fact, DecisionMade)}
+    assert models == {"prior", GOOD.model_id, BAD.model_id}
+    gone = [(fact.model_id, fact.by) for fact in tried.facts if isinstance(fact, ModelRolledBack)]
+    assert gone == [(BAD.model_id, "ops"), (RISING.model_id, "")]
+    replayer = Replayer(tried.config, tried.model, "0.1.0", found)
+    replayer.feed(tried.process.recorded())
+    assert replayer.differences == []
+    assert replayer.decisions == sum(isinstance(fact, DecisionMade) for fact in tried.facts) > 30
+    assert state_hash(replayer._state) == state_hash(tried.node.state)
+
+
+def test_decisions_of_a_model_that_is_gone_differ_because_of_the_model(tried: Platform):
+    def without_bad(model_id: str):
+        return found("nowhere" if model_id == BAD.model_id else model_id)
+
+    replayer = Replayer(tried.config, tried.model, "0.1.0", without_bad)
+    replayer.feed(tried.process.recorded())
+    reason = f"model: {BAD.model_id} then, none of that name, prior now"
+    assert {difference.reasons for difference in replayer.differences} == {(reason,)}
+    assert all(
+        BAD.model_id in (getattr(fact, "model_id", BAD.model_id))
+        for fact in (difference.recorded for difference in replayer.differences)
+        if isinstance(fact, DecisionMade | DecisionShadowed)
+    )
+
+
+def test_a_rollback_that_the_evidence_does_not_say_is_a_difference(tried: Platform):
+    batches = list(tried.process.recorded())
+    number = next(n for n, batch in enumerate(batches) if any(isinstance(fact, ModelStaged) for fact in batch))
+    staged = batches[number][-1]
+    invented = ModelRolledBack(
+        at_ns=staged.at_ns, model_id=staged.model_id, reference_id=staged.reference_id, by="", text="log-loss"
+    )
+    replayer = Replayer(tried.config, tried.model, "0.1.0", found)
+    replayer.feed([*batches[: number + 1], [invented]])
+    (difference,) = replayer.differences
+    assert (difference.cause, difference.recorded, difference.decided) == ("evidence", invented, None)
