@@ -46,6 +46,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "learning/archive.py": ({"os", "pathlib", "urllib", "files"}, "the archive's Parquet files, quoted in paths"),
     "learning/spark.py": ({"os", "pathlib"}, "names the archive; Spark reads it"),
     "learning/registry.py": ({"io", "os", "pathlib", "shutil", "files"}, "keeps model artifacts"),
+    "learning/history.py": ({"os", "pathlib", "files"}, "keeps a model's history beside it"),
     "simulators/client_tcp.py": ({"asyncio", "time"}, "the simulated EMS over a socket"),
     "simulators/config.py": ({"pathlib"}, "names paths, opens none"),
     "simulators/presets/__init__.py": ({"importlib", "pathlib", "files"}, "reads the package's own data, users' files"),
