@@ -2,8 +2,10 @@
 
 Candidates are served in order of cost. One that takes gets what is displayed; those that rest share what reaches them,
 because two queues fill sooner than one and show less. An urgent slice serves those that take first, whatever resting
-would save. A little exploration can be configured: then, with that probability, a candidate drawn at random goes first,
-so that training sees what the ranking would never choose, with the probability with which it was chosen.
+would save. Where a decision has room for exploration (`router.exploration`), then with that probability one candidate
+that the ranking would give less gets a small child first, and the ranking the rest, so that training sees what it would
+never choose, with the probability with which it was chosen. Small, because the bound is on shares: the smaller what is
+tried, the likelier it may be, and the less what was seen has to be weighed up later.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from itertools import groupby
 import msgspec
 
 from router.candidates import DARK, DEALER, IMPROVE, LIT, POST, Candidate
+from router.exploration import Room
 from router.policy import ExecutionPolicy
 from router.scoring import Score
 from router.strategies import Slice
@@ -26,6 +29,23 @@ class Allocation(msgspec.Struct, frozen=True, gc=False):
     note: str  # why it got nothing, "" where it got something
 
 
+class Allocated(msgspec.Struct, frozen=True, gc=False):
+    """One Allocation for each candidate, in their order, and what of it is exploration."""
+
+    allocations: list[Allocation]
+    explored_qty: int = 0  # shares that are elsewhere than the ranking would have them
+    explored_bps: float = 0.0  # what they are expected to cost beyond the best candidate, of the slice
+
+
+class Option(msgspec.Struct, frozen=True, gc=False):
+    """One way to serve the candidates, and how likely it is."""
+
+    probability: float
+    filling: "Filling"
+    explored_qty: int = 0
+    explored_bps: float = 0.0
+
+
 def allocate(
     wanted: Slice,
     candidates: Sequence[Candidate],
@@ -34,31 +54,64 @@ def allocate(
     lot_qty: int,
     seed: int,
     decision_id: int,
-) -> list[Allocation]:
-    """One Allocation for each candidate, in their order. The sum never exceeds the slice; lots are whole.
+    room: Room | None = None,
+) -> Allocated:
+    """The sum of the allocations never exceeds the slice; lots are whole. `room`: what exploration may use, None: none.
 
     An odd rest of the slice goes with the last child that is sent, which is then the last of the parent.
+    """
+    found = options(wanted, candidates, scores, policy, lot_qty, room)
+    chosen = found[0]
+    if room is not None and len(found) > 1:
+        explores, which = _draw(seed, decision_id, room.probability, len(found) - 1)
+        chosen = found[1 + which] if explores else chosen
+    allocations = chosen.filling.allocations(scores, propensities(found))
+    return Allocated(allocations, chosen.explored_qty, chosen.explored_bps)
+
+
+def options(
+    wanted: Slice,
+    candidates: Sequence[Candidate],
+    scores: Sequence[Score],
+    policy: ExecutionPolicy,
+    lot_qty: int,
+    room: Room | None,
+) -> list[Option]:
+    """All that a decision may become: first what the ranking says, then each exploration that fits into the room.
+
+    What would leave more of the slice unsent is none. All explorations are equally likely.
     """
     urgent = wanted.urgency >= 1.0
     keys = [(urgent and c.horizon_ns > 0, s.cost_bps) for c, s in zip(candidates, scores, strict=True)]
     ranked = sorted(range(len(keys)), key=keys.__getitem__)
-    best = _Filling(wanted, candidates, policy, lot_qty, ranked)
-    exploration = 0.0 if urgent else policy.exploration
-    if not exploration or len(candidates) < 2:
-        propensities = [1.0 if qty else 0.0 for qty in best.qtys]
-        return best.allocations(scores, propensities)
-    # Exactly: the ranking with 1 - exploration, else each candidate first with the same probability.
-    drawn = [
-        _Filling(wanted, candidates, policy, lot_qty, [first, *(i for i in ranked if i != first)])
-        for first in range(len(candidates))
+    best = Filling(wanted, candidates, policy, lot_qty, ranked)
+    if room is None:
+        return [Option(1.0, best)]
+    best_qty, least_bps = sum(best.qtys), min((score.cost_bps for score in scores), default=0.0)
+    tried = []
+    for first in range(len(candidates)):
+        filling = Filling(wanted, candidates, policy, lot_qty, ranked, first)
+        if filling.qtys[first] <= best.qtys[first] or sum(filling.qtys) < best_qty:
+            continue
+        moved = [max(qty - was, 0) for qty, was in zip(filling.qtys, best.qtys, strict=True)]
+        qty = sum(moved)
+        bps = sum(q * max(s.cost_bps - least_bps, 0.0) for q, s in zip(moved, scores, strict=True)) / wanted.qty
+        if qty <= room.qty and bps <= room.bps:
+            tried.append((filling, qty, bps))
+    share = room.probability / len(tried) if tried else 0.0
+    return [
+        Option(1.0 - room.probability if tried else 1.0, best),
+        *(Option(share, filling, qty, bps) for filling, qty, bps in tried),
     ]
-    share = exploration / len(drawn)
-    propensities = [
-        (1.0 - exploration) * (qty > 0) + share * sum(filling.qtys[i] > 0 for filling in drawn)
-        for i, qty in enumerate(best.qtys)
-    ]
-    explores, first = _draw(seed, decision_id, exploration, len(drawn))
-    return (drawn[first] if explores else best).allocations(scores, propensities)
+
+
+def propensities(found: Sequence[Option]) -> list[float]:
+    """For each candidate the probability that it gets anything: exactly 1 for one that every option serves."""
+    result = []
+    for index in range(len(found[0].filling.qtys)):
+        served = [option.probability for option in found if option.filling.qtys[index]]
+        result.append(1.0 if len(served) == len(found) else sum(served))
+    return result
 
 
 def allocate_whole(
@@ -74,8 +127,8 @@ def allocate_whole(
     ]
 
 
-class _Filling:
-    """The slice poured over the candidates in one order."""
+class Filling:
+    """The slice poured over the candidates in one order; `first` gets a small child before that, as exploration."""
 
     def __init__(
         self,
@@ -84,6 +137,7 @@ class _Filling:
         policy: ExecutionPolicy,
         lot_qty: int,
         ranked: Sequence[int],
+        first: int = -1,
     ) -> None:
         self.wanted, self.candidates, self.policy, self.ranked = wanted, candidates, policy, ranked
         self.lot_qty = lot_qty if wanted.qty >= lot_qty else 1  # less than a lot is the odd rest of a parent
@@ -101,6 +155,9 @@ class _Filling:
         self.reserved = -1
         self.posted: dict[str, int] = {}  # lit venue -> the one candidate that rests there
         reserves = wanted.urgency < 1.0
+        if first >= 0:
+            most = policy.max_passive_share if candidates[first].horizon_ns > 0 else 1.0
+            self._serve(first, int(min(policy.explored_slice_share, most) * self.left_qty))
         for is_passive, run in groupby(ranked, lambda i: candidates[i].horizon_ns > 0):
             indices = list(run)
             share_qty = int(policy.max_passive_share * self.left_qty) if is_passive else self.left_qty
@@ -126,7 +183,9 @@ class _Filling:
         dark = next((index for index in self.ranked if self.candidates[index].kind is DARK), None)
         if dark is None or self.children + 1 >= self.policy.max_children_per_decision:
             return  # a single child is for the cheapest
-        if min(share_qty, self._room(dark)) >= self._needed_qty(dark):
+        if self.qtys[dark]:  # tried already
+            self._give(dark, max(share_qty - self.qtys[dark], 0))
+        elif min(share_qty, self._room(dark)) >= self._needed_qty(dark):
             self._give(dark, share_qty)
             self.children += 1
             self.reserved = dark
@@ -138,7 +197,7 @@ class _Filling:
 
     def _serve(self, index: int, share_qty: int) -> None:
         """A first part for a candidate, or the note why not."""
-        if self.qtys[index]:  # of the dark reserve
+        if self.qtys[index]:  # of the dark reserve, or tried
             self._give(index, max(share_qty - self.qtys[index], 0))
             return
         candidate = self.candidates[index]
@@ -191,7 +250,7 @@ class _Filling:
         last = next((i for i in reversed(served) if i != self.reserved), served[-1] if served else -1)
         last_bps = scores[last].cost_bps
         name = f"{self.candidates[last].venue} {self.candidates[last].action} at {last_bps:.2f} bps"
-        early = "urgent: filled by what is immediate" if self.wanted.urgency >= 1.0 else "filled by an exploration"
+        early = "urgent: filled by what is immediate" if self.wanted.urgency >= 1.0 else "filled after an exploration"
         outranked = (f"costlier than {name}", f"{early}, the last {name}")
         return [
             Allocation(qty, propensity, "" if qty else note or outranked[score.cost_bps < last_bps])

@@ -64,6 +64,7 @@ class Children(Parents):
         self.idle_decisions[fact.parent_id] = 0
         self.exposure.apply_submitted(fact.child_id, fact.account, fact.symbol, fact.side, fact.order_qty, fact.px)
         self.rate.apply(fact.venue, fact.at_ns)
+        self.explored.apply_submitted(fact)
         self.statistics.apply_submitted(fact)
         self.trial.apply_submitted(self._made, fact)
 
@@ -153,6 +154,7 @@ class Children(Parents):
         for parent_id in fact.parent_ids:
             client = self.parents.pop(parent_id).accepted.client
             del self.done_parents[parent_id]
+            self.explored.apply_retired(parent_id)
             del self.open_children[parent_id]
             trail = self._trails.pop(parent_id)
             for cl_ord_id in trail.cl_ord_ids:

@@ -40,7 +40,9 @@ def limited(
         most_qty = left_qty // (len(posts) - number)
         shown_qty = min(chosen[index].qty, most_qty - most_qty % lot_qty if most_qty >= lot_qty else left_qty)
         if shown_qty <= 0:
-            result[index] = replace(chosen[index], qty=0, note=f"display quantity: {left_qty} left to show")
+            result[index] = replace(
+                chosen[index], qty=0, propensity=0.0, note=f"display quantity: {left_qty} left to show"
+            )
             continue
         left_qty -= shown_qty
         if shown_qty < chosen[index].qty and venues[found[index].venue].has_icebergs:

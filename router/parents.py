@@ -33,6 +33,7 @@ from domain.facts import (
 from domain.fields import OrdStatus
 from domain.orders import ChildOrder, ParentOrder
 from risk.locates import Locates
+from router.exploration import Explored
 from router.trial import Trial
 from router.used_ids import UsedIds
 
@@ -63,6 +64,7 @@ class Parents:
         self.ending: dict[str, str] = {}  # open parents that end without being asked to -> why
         self.locates = Locates()
         self.trial = Trial()
+        self.explored = Explored()
         self.parent_count = 0
         self.mass_cancel_count = 0
         self.decision_count = 0
@@ -150,6 +152,7 @@ class Parents:
         self.decisions_of[fact.parent_id] = self.decisions_of.get(fact.parent_id, 0) + 1
         self.idle_decisions[fact.parent_id] = self.idle_decisions.get(fact.parent_id, 0) + 1
         self._forget_quotes(fact.parent_id)
+        self.explored.apply_decision(fact)
         self.trial.apply_decision(fact)
         self._made = fact if self.trial.model_id else None
 

@@ -47,7 +47,13 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # What a bust leaves open of an order that was filled (FIX matrix J.1.a): worked again, or canceled with a word.
     rework_busted: bool = False
     ranking: Ranking = "learned"  # what candidates are ordered by, router.ranking
-    exploration: Share = 0.0  # probability that a candidate drawn at random goes first, so that training sees others
+    # Probability that a decision tries a candidate that the ranking would give less, within the two bounds below, so
+    # that training sees others: router.exploration.
+    exploration: Share = 0.0
+    explored_slice_share: Share = 0.1  # of a slice, for what is tried; at least the smallest child
+    # No config raises the two bounds; only a simulation that learns from nothing else does.
+    max_explored_share: Annotated[float, msgspec.Meta(ge=0.0, le=0.02)] = 0.02  # of the day's child notional
+    max_explored_bps: Annotated[float, msgspec.Meta(ge=0.0, le=0.2)] = 0.2  # of a parent, beyond the best candidates
 
     def __post_init__(self) -> None:
         if self.min_rest_ms > self.max_rest_ms:

@@ -26,9 +26,10 @@ from domain.market import SymbolView
 from domain.orders import ParentOrder
 from risk.checks import check_child
 from risk.limits import RiskLimits
-from router.allocation import allocate, allocate_whole
+from router.allocation import Allocated, allocate, allocate_whole
 from router.candidates import Candidate, candidates
 from router.display import limited
+from router.exploration import Room, Surrounding, room
 from router.features import FEATURES, features, schema_hash
 from router.model import Features, FillModel
 from router.policy import ExecutionPolicy
@@ -169,7 +170,7 @@ class Routing:
         icebergs: dict[int, int] = {}
         decision_id = state.decision_count + 1
         records: list[CandidateRecord] = []
-        matrix = b""
+        matrix, allocated, free = b"", Allocated([]), None
         serving, other = self._models(state, parent.parent_id)
         if found:
             horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
@@ -190,14 +191,17 @@ class Routing:
             if terms is not None and terms.whole:
                 chosen = allocate_whole(slice_, found, scores, policy)
             else:
-                chosen = allocate(slice_, found, scores, policy, instrument.lot_qty, self._seed, decision_id)
+                free = self._room(state, parent, slice_, view, now_ns) if terms is None else None
+                lot_qty = instrument.lot_qty
+                allocated = allocate(slice_, found, scores, policy, lot_qty, self._seed, decision_id, free)
+                chosen = allocated.allocations
             if terms is not None and terms.show_qty is not None:
                 chosen, icebergs = limited(chosen, found, terms.show_qty, self.venues, instrument.lot_qty)
             matrix = rows.tobytes()
             records = [
                 CandidateRecord(
                     c.venue, c.action, c.px, c.max_qty, p, s.price_bps, s.fee_bps, s.markout_bps, s.no_fill_bps,
-                    s.cost_bps, a.propensity, a.qty, a.note, s.filled_fraction,
+                    s.cost_bps, a.propensity, a.qty, a.note, s.filled_fraction, c.min_qty, c.horizon_ns,
                 )
                 for c, p, s, a in zip(found, probabilities, scores, chosen, strict=True)
             ]  # fmt: skip
@@ -216,6 +220,11 @@ class Routing:
             features=matrix,
             candidates=records,
             elapsed_ns=self._stopwatch() - started_ns,
+            exploration=free.probability if free is not None else 0.0,
+            room_qty=free.qty if free is not None else 0,
+            room_bps=free.bps if free is not None else 0.0,
+            explored_qty=allocated.explored_qty,
+            explored_bps=allocated.explored_bps,
         )
         if other is not None and found:
             yield self._shadowed(other, state, order.side, slice_, view, found, rows, now_ns)
@@ -243,6 +252,14 @@ class Routing:
                 instructions=passed_on(parent, icebergs.get(index, 0)),
             )
             yield self.gate(state, parent, child, view, now_ns)
+
+    def _room(self, state: State, parent: ParentOrder, slice_: Slice, view: SymbolView, now_ns: int) -> Room | None:
+        if not self.policy.exploration:
+            return None
+        around = Surrounding(state.explored, state.exposure, state.rate, state.kill_switch, state.trading)
+        instrument = self.instruments[parent.accepted.symbol]
+        policy, limits = self.policy, self.limits
+        return room(parent, slice_, view, instrument, self.venues, policy, limits, around, now_ns)
 
     def gate(
         self, state: State, parent: ParentOrder, child: ChildSubmitted, view: SymbolView, now_ns: int

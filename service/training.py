@@ -67,7 +67,10 @@ def produce(
         longest_ns=60 * SECOND_NS,
     )
     session = EmsSession(client.begin_string, client.name, config.service.comp_id)
-    policy = msgspec.structs.replace(config.policy, exploration=exploration)
+    # Nobody pays for what is tried here.
+    policy = msgspec.structs.replace(
+        config.policy, exploration=exploration, explored_slice_share=1.0, max_explored_share=1.0, max_explored_bps=1e9
+    )
     prior = PriorModel(
         FEATURES.index("fill_prior"), schema_hash([venue.name for venue in config.venues if venue.enabled])
     )

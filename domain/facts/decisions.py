@@ -26,6 +26,8 @@ class CandidateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     chosen_qty: int
     note: str  # why it got nothing, "" where it got something
     filled_fraction: float = 1.0  # of its quantity, that such an order recently filled if it filled at all
+    min_qty: int = 0  # MinQty(110) that it needs
+    horizon_ns: int = 0  # how long it may rest, 0: immediate-or-cancel
 
 
 class DecisionMade(Fact, frozen=True):
@@ -47,6 +49,13 @@ class DecisionMade(Fact, frozen=True):
     features: bytes
     candidates: list[CandidateRecord]
     elapsed_ns: int  # time spent deciding, 0 in virtual time
+    # Exploration: the probability with which it was tried, the shares and the expected cost beyond the best candidate
+    # (bps of the slice) that it might have used, and what it used. All 0 where nothing could be tried.
+    exploration: float = 0.0
+    room_qty: int = 0
+    room_bps: float = 0.0
+    explored_qty: int = 0
+    explored_bps: float = 0.0
 
 
 class ModelLoaded(Fact, frozen=True):

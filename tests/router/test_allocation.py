@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from domain.fields import Action, Side, VenueKind
 from router.allocation import allocate
 from router.candidates import Candidate, candidates
+from router.exploration import Room
 from router.policy import ExecutionPolicy
 from router.scoring import Score, score
 from router.statistics import VenueStatistics
@@ -34,10 +35,11 @@ def peg(venue="DARK", min_qty=100):
     return Candidate(venue, VenueKind.DARK, Action.MID_PEG, 100, 1_000_000, min_qty, horizon_ns=REST_NS)
 
 
-def share(costs, wanted=CALM, policy=POLICY, lot_qty=1, decision_id=1):
+def share(costs, wanted=CALM, policy=POLICY, lot_qty=1, decision_id=1, room=None):
     """`costs` are (candidate, cost in bps)."""
     scores = [Score(0.0, 0.0, 0.0, 0.0, cost_bps, 1.0) for _, cost_bps in costs]
-    return allocate(wanted, [candidate for candidate, _ in costs], scores, policy, lot_qty, 7, decision_id)
+    found = [candidate for candidate, _ in costs]
+    return allocate(wanted, found, scores, policy, lot_qty, 7, decision_id, room).allocations
 
 
 CASES = [
@@ -183,39 +185,62 @@ def test_allocation(what, costs, asked, expected):
     assert [a.propensity for a in allocations] == [1.0 if qty else 0.0 for qty, _ in expected]
 
 
-EXPLORING = ExecutionPolicy(exploration=0.3, max_passive_share=0.5)
+WIDE = ExecutionPolicy(max_passive_share=0.5, explored_slice_share=1.0)
+ROOM = Room(0.3, 1_000, 1e9)
 THREE = [(take("LIT1", 1_000), 1.0), (take("LIT2", 1_000), 2.0), (take("LIT3", 1_000), 3.0)]
 
 
 def test_exploration_records_the_probability_with_which_it_chooses():
-    """Each first with 0.1, the ranking with 0.7; and that is how often it happens."""
-    decisions = [share(THREE, policy=EXPLORING, decision_id=number) for number in range(20_000)]
+    """The ranking with 0.7, each of the two others with 0.15; and that is how often it happens."""
+    decisions = [share(THREE, policy=WIDE, room=ROOM, decision_id=number) for number in range(20_000)]
     for allocations in decisions[:100]:
-        assert [a.propensity for a in allocations] == pytest.approx([0.8, 0.1, 0.1])
+        assert [a.propensity for a in allocations] == pytest.approx([0.7, 0.15, 0.15])
         assert sum(a.qty for a in allocations) == 1_000
     frequencies = [sum(a[index].qty > 0 for a in decisions) / len(decisions) for index in range(3)]
-    assert frequencies == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+    assert frequencies == pytest.approx([0.7, 0.15, 0.15], abs=0.01)
+
+
+def test_what_is_tried_is_a_small_child_and_the_ranking_gets_the_rest():
+    policy = ExecutionPolicy(explored_slice_share=0.1)
+    tried = next(a for a in (share(THREE, policy=policy, room=ROOM, decision_id=n) for n in range(100)) if a[2].qty)
+    assert [a.qty for a in tried] == [900, 0, 100]
+    assert [a.propensity for a in tried] == pytest.approx([1.0, 0.15, 0.15])
 
 
 def test_the_propensity_counts_every_way_to_be_chosen():
-    """Two of three rest whatever the order; exploration adds the third where it goes first."""
+    """Two of three rest whatever is tried; the third where it goes first."""
     costs = [(post("LIT1"), 1.0), (post("LIT2"), 2.0), (post("LIT3"), 3.0)]
-    propensities = [a.propensity for a in share(costs, policy=EXPLORING)]
-    assert propensities == pytest.approx([1.0, 0.9, 0.1])
+    propensities = [a.propensity for a in share(costs, policy=WIDE, room=ROOM)]
+    assert propensities == pytest.approx([1.0, 1.0, 0.3])
+
+
+ROOMS = [
+    ("shares for the child", Room(0.3, 100, 1e9), [1.0, 0.15, 0.15]),
+    ("a share too few", Room(0.3, 99, 1e9), [1.0, 0.0, 0.0]),
+    # A tenth of the slice costs 2 bps more: 0.2 bps of the slice.
+    ("cost for both", Room(0.3, 100, 0.2), [1.0, 0.15, 0.15]),
+    ("cost for the cheaper one", Room(0.3, 100, 0.199), [1.0, 0.3, 0.0]),
+    ("cost for none", Room(0.3, 100, 0.099), [1.0, 0.0, 0.0]),
+]
+
+
+@pytest.mark.parametrize(("what", "room", "expected"), ROOMS, ids=[case[0] for case in ROOMS])
+def test_near_its_bounds_a_decision_explores_what_fits_with_the_propensities_of_that(what, room, expected):
+    policy = ExecutionPolicy(explored_slice_share=0.1)
+    decisions = [share(THREE, policy=policy, room=room, decision_id=number) for number in range(4_000)]
+    assert [a.propensity for a in decisions[0]] == pytest.approx(expected)
+    frequencies = [sum(a[index].qty > 0 for a in decisions) / len(decisions) for index in range(3)]
+    assert frequencies == pytest.approx(expected, abs=0.025)
 
 
 def test_a_decision_explores_the_same_way_every_time():
-    assert share(THREE, policy=EXPLORING, decision_id=3) == share(THREE, policy=EXPLORING, decision_id=3)
+    assert share(THREE, room=ROOM, decision_id=3) == share(THREE, room=ROOM, decision_id=3)
 
 
 def test_what_an_exploration_passed_over_says_so():
-    explored = next(a for a in (share(THREE, policy=EXPLORING, decision_id=n) for n in range(100)) if a[2].qty)
-    assert explored[0].note == "filled by an exploration, the last LIT3 take at 3.00 bps"
-
-
-def test_an_urgent_slice_is_no_place_for_experiments():
-    for number in range(100):
-        assert [a.propensity for a in share(THREE, URGENT, EXPLORING, decision_id=number)] == [1.0, 0.0, 0.0]
+    found = (share(THREE, policy=WIDE, room=ROOM, decision_id=n) for n in range(100))
+    explored = next(a for a in found if a[2].qty)
+    assert explored[0].note == "filled after an exploration, the last LIT3 take at 3.00 bps"
 
 
 @given(
@@ -232,17 +257,26 @@ def test_an_urgent_slice_is_no_place_for_experiments():
         max_passive_share=st.floats(0, 1),
         max_dark_share=st.floats(0, 1),
         max_dealer_share=st.floats(0, 1),
-        exploration=st.sampled_from([0.0, 0.5]),
+        explored_slice_share=st.sampled_from([0.1, 1.0]),
     ),
+    room=st.none() | st.builds(Room, st.just(0.5), st.integers(1, 3_000), st.floats(0, 5)),
     decision_id=st.integers(1, 1_000),
 )
 def test_in_any_market_the_children_fit_the_slice_and_the_policy(
-    view, side, wanted, probabilities, lot_qty, policy, decision_id
+    view, side, wanted, probabilities, lot_qty, policy, room, decision_id
 ):
     assume(view.mid2_px)
     found = candidates(side, 0, wanted, view, VENUES, INSTRUMENT, policy, NOW_NS)
     scores = score(found, probabilities[: len(found)], side, wanted, view, VENUES, VenueStatistics())
-    allocations = allocate(wanted, found, scores, policy, lot_qty, 7, decision_id)
+    allocated = allocate(wanted, found, scores, policy, lot_qty, 7, decision_id, room)
+    allocations = allocated.allocations
+    if room is None:
+        assert allocated.explored_qty == 0
+    else:
+        ranking = allocate(wanted, found, scores, policy, lot_qty, 7, decision_id).allocations
+        moved_qty = sum(max(a.qty - b.qty, 0) for a, b in zip(allocations, ranking, strict=True))
+        assert moved_qty == allocated.explored_qty <= room.qty and 0.0 <= allocated.explored_bps <= room.bps
+        assert sum(a.qty for a in allocations) >= sum(a.qty for a in ranking)
     assert len(allocations) == len(found)
     chosen = [(c, a) for c, a in zip(found, allocations, strict=True) if a.qty]
     assert sum(a.qty for _, a in chosen) <= wanted.qty

@@ -98,6 +98,7 @@ class Harness:
         icebergs: tuple[str, ...] = (),
         replaces: tuple[str, ...] = (),
         minimums: tuple[str, ...] = (),
+        seed: int = 1,
     ) -> None:
         """`icebergs`, `replaces` and `minimums`: the venues that have them."""
         self.now_ns = 1_000 * SECOND_NS
@@ -111,7 +112,7 @@ class Harness:
         schema = schema_hash(VENUES)
         model = PriorModel(FEATURES.index("fill_prior"), schema)
         instruments = {"ALFA": Instrument("ALFA")}
-        routing = Routing(instruments, venues, limits, policy, model, 1, lambda: 0)
+        routing = Routing(instruments, venues, limits, policy, model, seed, lambda: 0)
         self.engine = Engine(self.state, self.market, routing)
         self.facts: list[AnyFact] = []
         self.commit([EpochStarted(at_ns=self.now_ns, epoch="T", version="test")])
