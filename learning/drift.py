@@ -1,10 +1,8 @@
-"""Whether what comes in is still what a model learned from, and whether a venue still does what it did.
+"""Whether what comes in is still what a model learned from.
 
-Features: the population stability index of each, whose limit is not a rule of thumb but what days in control show by
+The population stability index of each feature, whose limit is not a rule of thumb but what days in control show by
 chance: days are drawn from them with their blocks of time, and the limit is the quantile that all features together
-pass on so few days as are to be false alarms. Venues: a one-sided cumulative sum of how much less an order filled, or
-how much more it lost, than was said of it (Page 1954), which answers within some hundred orders and forgets what evens
-out. Its step and limit are in standard deviations of one order.
+pass on so few days as are to be false alarms. Whether venues still do what they did is `router.health`.
 """
 
 from dataclasses import dataclass
@@ -20,8 +18,6 @@ BINS = 10
 FALSE_DAYS = 0.02  # share of clean days with an alarm, over all features together
 _DRAWS = 200
 _FLOOR = 1e-4  # share of a bin that was never seen
-SLACK = 0.25  # of a standard deviation: what is this much worse is not yet worth a word
-LIMIT = 22.0  # standard deviations summed up: by chance not once in 100,000 orders of a venue
 
 
 def edges(values: Floats) -> Floats:
@@ -89,32 +85,3 @@ class Reference:
             if index > self.limits[column]:
                 found[column] = index / float(self.limits[column])
         return found
-
-
-class VenueMonitor:
-    """One venue's orders against what was said of them. Changes only through `apply_*`; `alarm` says why, or ""."""
-
-    def __init__(self, markout_sd_bps: float) -> None:
-        self._markout_sd_bps = markout_sd_bps
-        self.misses = 0.0  # summed up: fewer fills than said
-        self.losses = 0.0  # and worse markouts
-        self.orders = 0
-
-    def apply_order(self, fill_probability: float, filled: bool) -> None:
-        """An order whose outcome is known, with what was said of it."""
-        p = min(max(fill_probability, 0.01), 0.99)
-        self.orders += 1
-        self.misses = max(0.0, self.misses + (p - filled) / (p * (1.0 - p)) ** 0.5 - SLACK)
-
-    def apply_markout(self, said_bps: float, found_bps: float) -> None:
-        """A fill: which markout was expected of it, and which it had."""
-        worse = min((found_bps - said_bps) / self._markout_sd_bps, 4.0)
-        self.losses = max(0.0, self.losses + worse - SLACK)
-
-    @property
-    def alarm(self) -> str:
-        if self.misses > LIMIT:
-            return f"fills less than was said, after {self.orders} orders"
-        if self.losses > LIMIT:
-            return f"fills when the price is about to turn, after {self.orders} orders"
-        return ""

@@ -24,12 +24,15 @@ from domain.facts import (
     ChildUncertain,
     MarkoutMeasured,
     OrdersRetired,
+    VenueDrifted,
+    VenueSteadied,
 )
 from domain.fields import Action, OrdStatus
 from domain.orders import ChildOrder
 from domain.parent import Executions, apply_execution
 from risk.exposure import Exposure
 from risk.rate import MessageRate
+from router.health import VenueHealth
 from router.markouts import DueMarkouts
 from router.parents import Appliers, Parents
 from router.statistics import VenueStatistics
@@ -46,6 +49,7 @@ class Children(Parents):
         self.exposure = Exposure()
         self.rate = MessageRate()
         self.statistics = VenueStatistics()
+        self.health = VenueHealth()
         self.markouts = DueMarkouts()
         self.child_count = 0
         self.cancel_count = 0
@@ -107,7 +111,8 @@ class Children(Parents):
         apply_execution(parent, fact, self.executions)
         order = child.submitted
         self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px)
-        self.statistics.apply_filled(child, fact)
+        if self.statistics.apply_filled(child, fact):
+            self.health.apply_order(order, True, fact.at_ns)
         self.markouts.apply_filled(order, fact)
         self.trial.apply_filled(self.parents[order.parent_id].accepted, child, fact)
         if not child.is_open:
@@ -117,7 +122,14 @@ class Children(Parents):
         filled = self.markouts.apply_measured(fact)
         if filled is not None:
             self.statistics.apply_markout(filled.order, filled.fill, fact)
+            self.health.apply_markout(filled.order, filled.fill, fact)
             self.trial.apply_markout(filled.order, filled.fill, fact)
+
+    def _venue_drifted(self, fact: VenueDrifted) -> None:
+        self.health.apply_drifted(fact)
+
+    def _venue_steadied(self, fact: VenueSteadied) -> None:
+        self.health.apply_steadied(fact)
 
     def _child_fill_changed(self, fact: ChildFillBusted | ChildFillCorrected) -> None:
         child = self.children[fact.child_id]
@@ -140,6 +152,8 @@ class Children(Parents):
         if was_open and not child.is_open:
             self.exposure.apply_ended(fact.child_id)
             counted = self.statistics.apply_ended(child, fact)
+            if counted:
+                self.health.apply_order(child.submitted, child.cum_qty > 0, fact.at_ns)
             self.trial.apply_ended(child, known=counted)
             if child.submitted.action is Action.AUCTION and not child.cancel_reason:
                 expired = child.ord_status is OrdStatus.EXPIRED
@@ -183,6 +197,8 @@ class Children(Parents):
         ChildFillBusted: _child_fill_changed,
         ChildFillCorrected: _child_fill_changed,
         MarkoutMeasured: _markout_measured,
+        VenueDrifted: _venue_drifted,
+        VenueSteadied: _venue_steadied,
         ChildCanceled: _child_ended,
         ChildExpired: _child_ended,
         ChildRejected: _child_ended,

@@ -378,8 +378,9 @@ class Engine(Requests):
         yield ModelRolledBack(at_ns=now_ns, model_id=trial.model_id, reference_id=trial.reference_id, by=by, text=text)
         self.routing.candidate = None
 
-    def judge_trial(self, now_ns: int) -> Iterator[AnyFact]:
-        """ModelRolledBack, if the evidence that has come since the last look says so."""
+    def judge(self, now_ns: int) -> Iterator[AnyFact]:
+        """What the evidence that has come since the last look says of venues, and of the model on trial."""
+        yield from self.state.health.news(now_ns)
         trial = self.state.trial
         if trial.model_id and (trial.errors or trial.news - self._judged_news >= JUDGED_EVERY):
             self._judged_news = trial.news

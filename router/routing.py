@@ -31,6 +31,7 @@ from router.candidates import Candidate, candidates
 from router.display import limited
 from router.exploration import Room, Surrounding, room
 from router.features import FEATURES, features, schema_hash
+from router.health import NO_CORRECTION, Correction, corrected
 from router.model import Features, FillModel
 from router.policy import ExecutionPolicy
 from router.quoting import offers
@@ -119,7 +120,8 @@ class Routing:
         except ModelUnusable as error:
             return ModelFailed(at_ns=now_ns, model_id=model.model_id, decision_id=decision_id, text=str(error))
         elapsed_ns = self._stopwatch() - started_ns
-        scores = score(found, probabilities, side, slice_, view, self.venues, state.statistics, markouts_bps)
+        expected = corrected(self._corrections(state, found, now_ns), probabilities, markouts_bps)
+        scores = score(found, expected[0], side, slice_, view, self.venues, state.statistics, expected[1])
         return DecisionShadowed(
             at_ns=now_ns,
             decision_id=decision_id,
@@ -128,6 +130,10 @@ class Routing:
             costs_bps=[one.cost_bps for one in scores],
             elapsed_ns=elapsed_ns,
         )
+
+    def _corrections(self, state: State, found: list[Candidate], now_ns: int) -> list[Correction]:
+        """What the latest orders make of what a model says; a ranking without one is left as it is."""
+        return state.health.corrections(found, now_ns) if self._unlearned is None else [NO_CORRECTION] * len(found)
 
     def look(
         self,
@@ -185,7 +191,9 @@ class Routing:
             if failed is not None:
                 yield ModelFailed(at_ns=now_ns, model_id=serving.model_id, decision_id=decision_id, text=str(failed))
                 serving, other = self.model, None
-            scores = score(found, probabilities, order.side, slice_, view, self.venues, state.statistics, markouts_bps)
+            corrections = self._corrections(state, found, now_ns)
+            expected = corrected(corrections, probabilities, markouts_bps)
+            scores = score(found, expected[0], order.side, slice_, view, self.venues, state.statistics, expected[1])
             tick_bps = instrument.tick_px / view.mid_px * 1e4
             scores = ranked(self.policy.ranking, found, rows, scores, tick_bps, self._seed, decision_id)
             if terms is not None and terms.whole:
@@ -202,8 +210,9 @@ class Routing:
                 CandidateRecord(
                     c.venue, c.action, c.px, c.max_qty, p, s.price_bps, s.fee_bps, s.markout_bps, s.no_fill_bps,
                     s.cost_bps, a.propensity, a.qty, a.note, s.filled_fraction, c.min_qty, c.horizon_ns,
+                    k.fill_factor, k.markout_bps if markouts_bps is not None else 0.0,
                 )
-                for c, p, s, a in zip(found, probabilities, scores, chosen, strict=True)
+                for c, p, s, a, k in zip(found, probabilities, scores, chosen, corrections, strict=True)
             ]  # fmt: skip
         yield DecisionMade(
             at_ns=now_ns,
@@ -250,6 +259,8 @@ class Routing:
                 horizon_ns=candidate.horizon_ns,
                 time_in_force=TimeInForce.FILL_OR_KILL if terms is not None and terms.whole else None,
                 instructions=passed_on(parent, icebergs.get(index, 0)),
+                fill_probability=record.fill_probability,
+                markout_bps=record.markout_bps - record.markout_shift_bps,
             )
             yield self.gate(state, parent, child, view, now_ns)
 

@@ -76,16 +76,18 @@ class VenueStatistics:
         if fact.horizon_ns:
             self._resting_qty[fact.venue, fact.symbol, fact.side.sign] += fact.order_qty
 
-    def apply_filled(self, child: ChildOrder, fact: ChildFilled) -> None:
-        """To be called after `child.apply(fact)`."""
+    def apply_filled(self, child: ChildOrder, fact: ChildFilled) -> bool:
+        """To be called after `child.apply(fact)`; whether it completed the order, and that was counted."""
         order = child.submitted
         left_before = order.order_qty - (child.cum_qty - fact.last_qty)
         completes = child.ord_status is OrdStatus.FILLED and left_before > 0
         if order.horizon_ns and (child.is_open or completes):
             filled_qty = min(fact.last_qty, left_before)
             self._resting_qty[order.venue, order.symbol, order.side.sign] -= filled_qty
-        if completes and child.cancel_reason in ("", "horizon"):
+        known = completes and child.cancel_reason in ("", "horizon")
+        if known:
             self._observed(order).apply_order(1.0, rejected=False)
+        return known
 
     def apply_ended(self, child: ChildOrder, fact: ChildCanceled | ChildExpired | ChildRejected) -> bool:
         """To be called once, after the fact that ended the child; whether its outcome is known and was counted."""

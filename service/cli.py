@@ -139,6 +139,9 @@ def control(args: argparse.Namespace) -> int:
         return _sessions(args, config)
     if args.action == "orders":
         return _orders(args, config)
+    if args.action == "venues":
+        _print_table(ask(config.control_path, {"command": "status"})["status"]["venues"])
+        return 0
     line = {"command": args.action}
     if args.action != "status":
         line |= {"scope": args.scope, "by": getpass.getuser()}
@@ -222,9 +225,9 @@ def _print_table(rows: list[dict[str, object]]) -> None:
         console.width = max(console.width, NARROWEST)
     table = Table(box=None)
     for name, value in rows[0].items():
-        table.add_column(name.replace("_", " "), justify="right" if isinstance(value, int) else "left")
+        table.add_column(name.replace("_", " "), justify="left" if isinstance(value, str) else "right")
     for row in rows:
-        table.add_row(*map(str, row.values()))
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
     console.print(table)
 
 
@@ -308,11 +311,12 @@ def _parser() -> argparse.ArgumentParser:
     actions = controlled.add_subparsers(dest="action", metavar="ACTION", required=True)
     for action, text in (
         ("status", "how the daemon is, as JSON"),
+        ("venues", "the venues: fills and markouts as they were said lately and as they were found, and alarms"),
         ("kill", "no new orders for a scope: firm, client:NAME, account:NAME, venue:NAME, strategy:NAME, symbol:NAME"),
         ("release", "lift a kill"),
     ):
         acting = actions.add_parser(action, help=text, description=text)
-        if action != "status":
+        if action in ("kill", "release"):
             acting.add_argument("scope", metavar="SCOPE")
         if action == "kill":
             acting.add_argument("--text", default="", help="why")

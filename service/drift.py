@@ -1,22 +1,24 @@
 """`fairlead archive drift`: whether the last archived day is like the days before, in features and venue by venue."""
 
 import argparse
+from collections.abc import Iterator
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from domain.fields import Action
 from learning import archive
-from learning.dataset import MARKOUT_NS, Dataset
-from learning.drift import Reference, VenueMonitor
+from learning.dataset import Dataset
+from learning.drift import Reference
 from learning.intervals import blocks
 from learning.markout import table as markout_table
 from router.features import FEATURES, schema_hash
+from router.health import VenueMonitor
 from service.command import NARROWEST
 from service.examples import daemon_config
 
 LEAST_DAYS = 3  # before the one that is looked at
-_LEAST_MARKED = 30
 
 
 def alarms(before: Dataset, last: Dataset) -> list[tuple[str, str]]:
@@ -26,24 +28,24 @@ def alarms(before: Dataset, last: Dataset) -> list[tuple[str, str]]:
         (f"feature {before.feature_names[column]}", f"{times:.1f} times its limit")
         for column, times in sorted(reference.drifted(last.features).items(), key=lambda item: -item[1])
     ]
-    said_bps = markout_table(before, last)
     for venue in np.unique(last.venue).tolist():
-        marked = before.markout_bps[(before.venue == venue) & np.isfinite(before.markout_bps)]
-        if len(marked) < _LEAST_MARKED:
-            continue
-        marked_ns: dict[str, int] = {}
-        monitor = VenueMonitor(max(float(marked.std()), 1e-6))
-        for row in np.flatnonzero((last.venue == venue) & last.known).tolist():
-            monitor.apply_order(float(last.predicted[row]), bool(last.filled[row]))
-            # Markouts that overlap are of one and the same move, and would count it twice.
-            at_ns, symbol = int(last.at_ns[row]), str(last.symbol[row])
-            if np.isfinite(last.markout_bps[row]) and at_ns - marked_ns.get(symbol, -MARKOUT_NS) >= MARKOUT_NS:
-                marked_ns[symbol] = at_ns
-                monitor.apply_markout(float(said_bps[row]), float(last.markout_bps[row]))
-            if monitor.alarm:
-                found.append((f"venue {venue}", monitor.alarm))
-                break
+        monitor = VenueMonitor()
+        for _ in _played(monitor, before, venue, before):
+            pass
+        if alarm := next(filter(None, _played(monitor, last, venue, before)), ""):
+            found.append((f"venue {venue}", f"{alarm}, after {monitor.orders} orders"))
     return found
+
+
+def _played(monitor: VenueMonitor, rows: Dataset, venue: str, before: Dataset) -> Iterator[str]:
+    """The alarm of the venue's monitor after each of its orders in `rows`, "" where there is none."""
+    said_bps = markout_table(before, rows)
+    for row in np.flatnonzero((rows.venue == venue) & rows.known).tolist():
+        symbol, action, at_ns = str(rows.symbol[row]), Action(rows.action[row]), int(rows.at_ns[row])
+        monitor.apply_order(symbol, action, float(rows.predicted[row]), bool(rows.filled[row]), at_ns)
+        if np.isfinite(rows.markout_bps[row]):
+            monitor.apply_markout(symbol, action, float(said_bps[row]), float(rows.markout_bps[row]), at_ns)
+        yield monitor.alarm
 
 
 def main(args: argparse.Namespace) -> int:

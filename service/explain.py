@@ -212,7 +212,7 @@ def _decision(story: _Story, decision: DecisionMade) -> RenderableType:
             c.action.value,
             _px(c.px),
             str(c.max_qty),
-            f"{c.fill_probability:.3f}",
+            _expected_fill(c),
             f"{c.filled_fraction:.2f}",
             *(f"{part:.2f}" for part in (c.price_bps, c.fee_bps, c.markout_bps, c.no_fill_bps, c.cost_bps)),
             str(c.chosen_qty or ""),
@@ -222,7 +222,16 @@ def _decision(story: _Story, decision: DecisionMade) -> RenderableType:
     return table
 
 
+def _expected_fill(candidate: CandidateRecord) -> str:
+    """What the model said, and what the venue's latest orders made of it."""
+    said = f"{candidate.fill_probability:.3f}"
+    return said if abs(candidate.fill_factor - 1.0) < 0.005 else f"{said} x{candidate.fill_factor:.2f}"
+
+
 def _outcome(story: _Story, decision: DecisionMade, index: int, candidate: CandidateRecord) -> str:
+    notes = [candidate.note] if candidate.note else []
+    if abs(candidate.markout_shift_bps) >= 0.005:
+        notes.append(f"markout {candidate.markout_shift_bps:+.2f} by the venue's latest fills")
     said = [
         _fate(child, story.rejects.get(child.child_id, ""))
         for child in story.children.values()
@@ -234,7 +243,7 @@ def _outcome(story: _Story, decision: DecisionMade, index: int, candidate: Candi
             for reject in story.risk_rejects
             if (reject.decision_id, reject.venue, reject.px) == (decision.decision_id, candidate.venue, candidate.px)
         ]
-    return "; ".join([*said, candidate.note] if candidate.note else said)
+    return "; ".join([*said, *notes])
 
 
 def _fate(child: ChildOrder, rejected: str) -> str:

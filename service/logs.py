@@ -44,6 +44,8 @@ from domain.facts import (
     Started,
     TimerFired,
     VenueDown,
+    VenueDrifted,
+    VenueSteadied,
     VenueUnsure,
 )
 
@@ -68,6 +70,8 @@ LEVELS: dict[type, int] = {
     ChildRiskRejected: logging.WARNING,
     ChildUncertain: logging.WARNING,
     VenueDown: logging.WARNING,
+    VenueDrifted: logging.ERROR,  # its fills are not what decisions expect of it
+    VenueSteadied: logging.WARNING,
     VenueUnsure: logging.WARNING,
     ClientDown: logging.WARNING,
     OrdersPaused: logging.ERROR,  # nothing new is traded until somebody makes room

@@ -203,7 +203,7 @@ class Node(Hearing):
         return self._output(now_ns)
 
     def _output(self, now_ns: int) -> NodeOutput:
-        self._commit(self.engine.judge_trial(now_ns), now_ns)
+        self._commit(self.engine.judge(now_ns), now_ns)
         writes, closes, advances = self.links.drain(now_ns)
         for advanced in advances:
             self._note(advanced)

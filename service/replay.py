@@ -181,8 +181,8 @@ class Replayer:
             self._judge(node, batch[-1].at_ns, expected)
 
     def _judge(self, node: "_Deciding", now_ns: int, expected: "deque[AnyFact]") -> None:
-        """At the end of each input the evidence of a trial is looked at."""
-        facts = node.engine.judge_trial(now_ns)
+        """At the end of each input the evidence about venues and about a trial is looked at."""
+        facts = node.engine.judge(now_ns)
         self._attempt(node, "evidence", now_ns, expected, lambda now_ns: node.decide(facts, now_ns))
 
     def _begin(self, fact: AnyFact, expected: "deque[AnyFact]") -> None:

@@ -17,6 +17,7 @@ from domain.facts import AnyFact
 from fix import tcp
 from router.features import FEATURES, schema_hash
 from router.model import FillModel, ModelRefused, OnnxModel, PriorModel, champion
+from service import venue_health
 from service.config import ServiceConfig
 from service.control import Command, serve_control
 from service.journal import Journal, JournalError
@@ -292,6 +293,7 @@ def status(node: Node) -> dict[str, object]:
         "open_parents": len(state.open_parents),
         "open_children": sum(len(children) for children in state.open_children.values()),
         "venues_up": sorted(state.venues_up),
+        "venues": venue_health.listing(state, sorted(node.engine.routing.venues)),
         "priced": sorted(view.symbol for view in node.market.symbols.values() if view.mid2_px),
         "clients_logged_on": sorted(name for name, peer in node.links.clients.items() if peer.session.is_logged_on),
         "kill_switch": sorted(state.kill_switch.scopes),

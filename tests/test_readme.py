@@ -29,10 +29,12 @@ from risk.kill_switch import KillSwitch
 from risk.locates import Locates
 from risk.reject import Reject
 from router import scoring, strategies
+from router.state import State
 from service import cli, cli_journal, cli_learning, config, toml
 from service.control import serve_control
 from service.examples import DAEMON, SIMULATORS, daemon_config, simulators_config
 from service.journal import Journal
+from service.venue_health import listing
 from simulators.config import SimulatorsConfig
 from tests.service.test_explain import STORY
 from venues.config import VenueConfig
@@ -100,7 +102,9 @@ def operated(place: Path) -> Iterator[list[OperatorCommand]]:
 
     async def daemon() -> None:
         path = Path("var/fairlead/control.sock")
-        server = await serve_control(path, commands.append, lambda: {"open_parents": 3}, list)
+        server = await serve_control(
+            path, commands.append, lambda: {"open_parents": 3, "venues": listing(State(), ["ARGO"])}, list
+        )
         started.set()
         await stop.wait()
         server.close()

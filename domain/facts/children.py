@@ -24,6 +24,9 @@ class ChildSubmitted(Fact, frozen=True):
     time_in_force: TimeInForce | None = None
     instructions: Instructions = NONE  # those that go on to the venue
     ord_type: OrdType | None = None  # None: as the kind of venue has it; a MARKET one is only valued at `px`
+    # What the model said of it when it was decided; None where nobody said anything.
+    fill_probability: float | None = None
+    markout_bps: float | None = None
 
 
 class ChildAcknowledged(Fact, frozen=True):

@@ -28,6 +28,10 @@ class CandidateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     filled_fraction: float = 1.0  # of its quantity, that such an order recently filled if it filled at all
     min_qty: int = 0  # MinQty(110) that it needs
     horizon_ns: int = 0  # how long it may rest, 0: immediate-or-cancel
+    # What the venue's latest orders make of what was said (`router.health`): P(fill) counts times this, and of
+    # `markout_bps` so much is theirs.
+    fill_factor: float = 1.0
+    markout_shift_bps: float = 0.0
 
 
 class DecisionMade(Fact, frozen=True):

@@ -22,6 +22,22 @@ class TradingStatusChanged(Fact, frozen=True):
     text: str = ""
 
 
+class VenueDrifted(Fact, frozen=True):
+    """A venue does no longer what is usual there: it fills less, or its fills lose more. See `router.health`."""
+
+    venue: str
+    orders: int  # at the venue whose outcome is known, so far
+    text: str
+
+
+class VenueSteadied(Fact, frozen=True):
+    """A venue that had drifted is as usual again."""
+
+    venue: str
+    orders: int
+    text: str
+
+
 class QuoteRequested(Fact, frozen=True):
     """We ask a dealer for a quote for a part of a parent (QuoteRequest(R)); the answer is market data."""
 
@@ -70,6 +86,8 @@ WorldFact = (
     VenueUp
     | VenueDown
     | TradingStatusChanged
+    | VenueDrifted
+    | VenueSteadied
     | QuoteRequested
     | QuoteRefused
     | ExecutionUnknown

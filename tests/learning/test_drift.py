@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from learning.drift import Reference, VenueMonitor, edges, shares, stability
+from learning.drift import Reference, edges, shares, stability
 
 FEATURES, BLOCKS, ROWS_A_BLOCK = 12, 26, 40
 
@@ -55,34 +55,3 @@ def test_bins_of_few_values():
     assert shares(values, inner).sum() == pytest.approx(1.0)
     assert shares(values, inner)[-1] == pytest.approx(0.2)
     assert edges(np.array([np.nan])).tolist() == []
-
-
-def play(monitor, rng, orders, *, fills=1.0, markout_bps=0.0):
-    """Orders whose P(fill) was said rightly but for the factor `fills`; the number after which it alarms, or none."""
-    for number in range(1, orders + 1):
-        p = rng.uniform(0.1, 0.9)
-        filled = rng.random() < p * fills
-        monitor.apply_order(p, filled)
-        if filled:
-            monitor.apply_markout(0.2, rng.normal(0.2 + markout_bps, 3.0))
-        if monitor.alarm:
-            return number
-    return None
-
-
-def test_a_venue_that_turns_is_noticed_within_500_orders():
-    """Toxic: half a standard deviation more lost at each fill. Rejecting: half of the fills are gone."""
-    for changed, text in (({"markout_bps": 1.5}, "about to turn"), ({"fills": 0.5}, "fills less")):
-        for seed in range(40):
-            rng, monitor = np.random.default_rng(seed), VenueMonitor(3.0)
-            assert play(monitor, rng, 1_000) is None
-            noticed = play(monitor, rng, 500, **changed)
-            assert noticed is not None
-            assert text in monitor.alarm
-
-
-def test_a_venue_that_stays_hardly_ever_alarms():
-    alarms = 0
-    for seed in range(40):
-        alarms += play(VenueMonitor(3.0), np.random.default_rng(100 + seed), 2_000) is not None
-    assert alarms <= 2  # in 80,000 orders

@@ -148,6 +148,12 @@ def test_models_of_an_empty_registry(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert lines(capfd)[0] == f"no models in {tmp_path / 'none'}\n"
 
 
+STATUS = {
+    "open_parents": 3,
+    "venues": [{"venue": "ARGO", "fill_said": 0.61, "fill_found": None, "alarm": "fills less than usual"}],
+}
+
+
 def test_operator_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "fairlead.toml"
     config.write_text(Path(CONFIG).read_text().replace('data_dir = "var/fairlead"', f'data_dir = "{tmp_path}"'))
@@ -159,7 +165,7 @@ def test_operator_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     started, stop = threading.Event(), asyncio.Event()
 
     async def daemon() -> None:
-        server = await serve_control(tmp_path / "control.sock", commands.append, lambda: {"open_parents": 3}, list)
+        server = await serve_control(tmp_path / "control.sock", commands.append, lambda: STATUS, list)
         started.set()
         await stop.wait()
         server.close()
@@ -170,10 +176,12 @@ def test_operator_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     try:
         assert started.wait(10)
         assert main(["ctl", "status", *at]) == 0
+        assert main(["ctl", "venues", *at]) == 0
         assert main(["ctl", "kill", "venue:ARGO", "--text", "bad prices", *at]) == 0
         assert main(["ctl", "release", "venue:GONE", *at]) == 0  # one that a changed config no longer has
         out, _ = lines(capfd)
         assert '"open_parents": 3' in out
+        assert "fills less than usual" in out
         assert out.splitlines()[-2:] == ["venue:ARGO: stopped", "venue:GONE: released"]
         assert main(["ctl", "kill", "venue:AGRO", *at]) == 2
         assert "there is no venue 'AGRO'; expected one of ARGO, BRIG" in lines(capfd)[1][0]
