@@ -62,7 +62,18 @@ class DealerQuoted(msgspec.Struct, frozen=True, gc=False):
     quote_req_id: str = ""  # of the request that it answers, and for which alone it is; "": streamed
 
 
-MarketUpdate = BookSnapshot | LevelChange | TradePrinted | DealerQuoted
+class AuctionIndicated(msgspec.Struct, frozen=True, gc=False):
+    """What an auction would do now: the shares that it would cross at `px` (0: none), and how many more there are to
+    buy (or, below 0, to sell) at that price, or at market where there is none. None: as it was said before."""
+
+    venue: str
+    symbol: str
+    px: int | None = None
+    paired_qty: int | None = None
+    imbalance_qty: int | None = None
+
+
+MarketUpdate = BookSnapshot | LevelChange | TradePrinted | DealerQuoted | AuctionIndicated
 
 
 class VenueBook:
@@ -122,6 +133,7 @@ class SymbolView:
         self.symbol = symbol
         self.books: dict[str, VenueBook] = {}
         self.quotes: dict[str, DealerQuoted] = {}
+        self.indicated: dict[str, AuctionIndicated] = {}  # the last word on the auction at each venue
         self.requested: dict[str, DealerQuoted] = {}  # by quote_req_id; a quantity of 0 on both sides is a withdrawal
         self.bid_px = 0  # best bid and offer over the lit venues; 0 where that side is empty
         self.ask_px = 0
@@ -184,11 +196,14 @@ class SymbolView:
                 book.replace(bids, asks)
                 book.updated_ns = now_ns
                 self._refresh_best(now_ns)
+            case AuctionIndicated(venue=venue):
+                self.indicated[venue] = _merged(self.indicated.get(venue), update)
 
     def forget_venue(self, venue: str, now_ns: int) -> None:
         """A venue went down: what it showed is no longer there."""
         self.books.pop(venue, None)
         self.quotes.pop(venue, None)
+        self.indicated.pop(venue, None)
         self._refresh_best(now_ns)
 
     def _book(self, venue: str) -> VenueBook:
@@ -247,6 +262,18 @@ class MarketView:
     def forget_venue(self, venue: str, now_ns: int) -> None:
         for view in self.symbols.values():
             view.forget_venue(venue, now_ns)
+
+
+def _merged(old: AuctionIndicated | None, new: AuctionIndicated) -> AuctionIndicated:
+    if old is None:
+        return new
+    return AuctionIndicated(
+        new.venue,
+        new.symbol,
+        old.px if new.px is None else new.px,
+        old.paired_qty if new.paired_qty is None else new.paired_qty,
+        old.imbalance_qty if new.imbalance_qty is None else new.imbalance_qty,
+    )
 
 
 def _decay(elapsed_ns: int, half_life_ns: int) -> float:

@@ -195,7 +195,8 @@ class Hearing(Telling):
         self._know(peer)
         if peer.kind is PeerKind.MARKET_DATA:
             symbols = self.engine.routing.venues[peer.name].symbols or self._symbols
-            self._send(peer, feed.subscription(symbols, f"{peer.name}-{now_ns}"), now_ns)
+            has_auctions = bool(self._venue_configs[peer.name].auctions)
+            self._send(peer, feed.subscription(symbols, f"{peer.name}-{now_ns}", has_auctions), now_ns)
         elif peer.kind is PeerKind.VENUE:
             self._commit(self.engine.venue_up(peer.name, now_ns), now_ns)
             self._ask_again.pop(peer.name, None)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from domain.fields import LastLiquidityInd, TimeInForce
-from domain.market import TradePrinted
+from domain.market import AuctionIndicated, TradePrinted
 from simulators.book import Book, BookSide, Resting
-from simulators.orders import AuctionIndicated, Canceled, Order, Publisher
+from simulators.orders import Canceled, Order, Publisher
 
 Interest = tuple[int, int]  # limit (0: at market), shares
 

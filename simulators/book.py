@@ -80,7 +80,20 @@ class Book:
     `on_taken(sign, qty, px)` hears of every aggressor that traded, 1 for a buyer, with its first price: the tape.
     """
 
-    __slots__ = ("_publisher", "asks", "bids", "high_px", "low_px", "on_taken", "owned", "symbol", "venue", "watcher")
+    __slots__ = (
+        "_publisher",
+        "asks",
+        "bids",
+        "halted",
+        "high_px",
+        "low_px",
+        "on_taken",
+        "owned",
+        "status",
+        "symbol",
+        "venue",
+        "watcher",
+    )
 
     def __init__(self, symbol: str, publisher: Publisher) -> None:
         self.symbol = symbol
@@ -90,6 +103,8 @@ class Book:
         self.owned: dict[str, Resting] = {}  # clients' resting orders by OrderID
         self.watcher: Watcher | None = None
         self.on_taken: Callable[[int, int, int], None] | None = None
+        self.status = TradingStatus.OPEN  # at this venue alone
+        self.halted = False
         self.low_px = self.high_px = 0  # no aggressor trades beyond these; 0: at any price
         self._publisher = publisher
 
@@ -214,7 +229,10 @@ class Book:
 
 
 class Reference:
-    """One symbol over all lit books: the best bid and offer that the dark and the dealers go by."""
+    """One symbol over all lit books: the best bid and offer that the dark and the dealers go by.
+
+    A book that does not trade, where the others do, is none of `books`.
+    """
 
     __slots__ = ("books", "halted", "status")
 

@@ -9,7 +9,7 @@ that rest.
 from dataclasses import replace
 from math import log
 
-from domain.fields import LastLiquidityInd
+from domain.fields import LastLiquidityInd, TradingStatus
 from domain.market import MarketUpdate, TradePrinted
 from simulators.flow import NEVER, Scene
 from simulators.market_config import DarkConfig
@@ -63,7 +63,12 @@ class DarkPool:
         self._publisher = publisher
         self._leaked = scene.leaked
         self._dry = False
+        self.halted = False  # in this pool alone
         self._spell_ends_ns = start_ns
+
+    @property
+    def status(self) -> TradingStatus:
+        return TradingStatus.HALTED if self.halted else self._reference.status
 
     def adopt(self, config: DarkConfig) -> None:
         """From now on the pool's figures are these; what rests stays."""
@@ -78,7 +83,7 @@ class DarkPool:
             self._spell_ends_ns = at_ns + int(-log(1.0 - u_spell) * _SPELL_MEAN_NS)
             self._dry = u_dry < config.empty_share
         self.match_resting(at_ns)
-        if self._dry or self._reference.halted:
+        if self._dry or self.halted or self._reference.halted:
             return
         pressure = self._signal.pressure
         is_buy = pressure > 0 if pressure and u_informed < config.informed_share else u_side < 0.5
@@ -107,7 +112,7 @@ class DarkPool:
 
     def _match(self, hidden: Hidden, others: list[Hidden], at_ns: int) -> None:
         mid2_px = self._reference.mid2_px
-        if not mid2_px:
+        if not mid2_px or self.halted:
             return
         px = mid2_px // 2
         if self._config.size_priority:
@@ -154,6 +159,15 @@ class DarkVenue:
     def adopt(self, config: DarkConfig) -> None:
         for pool in self.pools.values():
             pool.adopt(config)
+
+    def status(self, symbol: str) -> TradingStatus:
+        return self.pools[symbol].status
+
+    def set_status(self, symbol: str, status: TradingStatus, at_ns: int) -> None:
+        """In a pool that is halted alone orders rest and nothing crosses."""
+        pool = self.pools[symbol]
+        pool.halted = status is not TradingStatus.OPEN
+        pool.match_resting(at_ns)
 
     def submit(self, order: Order, at_ns: int) -> None:
         """Publishes Accepted and what the order met, or Rejected. What an immediate order leaves is canceled."""

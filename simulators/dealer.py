@@ -10,7 +10,7 @@ from math import exp, log
 
 import msgspec
 
-from domain.fields import LastLiquidityInd, Side
+from domain.fields import LastLiquidityInd, Side, TradingStatus
 from domain.market import DealerQuoted, MarketUpdate, TradePrinted
 from simulators.flow import NEVER, Scene
 from simulators.market_config import DealerConfig
@@ -53,6 +53,7 @@ class DealerDesk:
         self.quotes: deque[StandingQuote] = deque()  # those not yet expired, the last one standing last
         self.requested: dict[str, StandingQuote] = {}  # quotes on request that stand, by QuoteID(117)
         self.inventory_qty = 0.0
+        self.halted = False  # at this dealer alone: no quotes, and none of those that stand is filled
         self._config = config
         self._symbol = symbol
         self._reference = scene.reference
@@ -63,6 +64,10 @@ class DealerDesk:
         self._client_ns = start_ns + 1 + int(random.random() * 1e9 / config.clients_per_second)
         self._hedged_ns = start_ns
         self.next_ns = self._quote_ns
+
+    @property
+    def status(self) -> TradingStatus:
+        return TradingStatus.HALTED if self.halted else self._reference.status
 
     def adopt(self, config: DealerConfig) -> None:
         """From now on the dealer's figures are these; quotes that stand stay."""
@@ -87,7 +92,7 @@ class DealerDesk:
 
     @property
     def has_market(self) -> bool:
-        return self._reference.mid2_px > 0
+        return self._reference.mid2_px > 0 and not self.halted
 
     def trade(self, is_buy: bool, qty: int, px: int, at_ns: int) -> None:
         """The dealer's side of a trade with a client, and its print."""
@@ -160,7 +165,7 @@ class DealerDesk:
         while self.quotes and self.quotes[0].quoted.valid_until_ns < at_ns:
             self.quotes.popleft()
         mid2_px = self._reference.mid2_px
-        if not mid2_px:
+        if not self.has_market:
             if self.quotes:  # a quote without a market to hedge in is withdrawn
                 self.quotes.clear()
                 withdrawn = DealerQuoted(publisher.venue, symbol.symbol, publisher.next_id(), 0, 0, 0, 0, at_ns)
@@ -264,6 +269,12 @@ class DealerVenue:
         self.last_look.adopt(config)
         for desk in self.desks.values():
             desk.adopt(config)
+
+    def status(self, symbol: str) -> TradingStatus:
+        return self.desks[symbol].status
+
+    def set_status(self, symbol: str, status: TradingStatus, at_ns: int) -> None:
+        self.desks[symbol].halted = status is not TradingStatus.OPEN
 
     def submit(self, order: Order, at_ns: int) -> None:
         """Publishes Rejected, or Accepted; the fill or the decline follows after the hold time."""

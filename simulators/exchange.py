@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
 from random import Random
+from typing import Any
 
-from domain.fields import ExecType, OrdRejReason
+from domain.fields import ExecType, OrdRejReason, TradingStatus
 from domain.market import MarketUpdate
 from fix.endpoint import Link, Output
 from fix.errors import BusinessRejectReason
@@ -143,7 +144,11 @@ class Exchange:
                 self._closes.append(channel.link)
 
     def shut(self, venue: str, until_ns: int, text: str, at_ns: int) -> None:
-        """The venue logs out and lets nobody in until then; what rests there stays."""
+        """The venue logs out, lets nobody in and trades nothing until then; what rests there stays."""
+        self.floor.gone(venue)
+        for symbol in sorted(self.floor.symbols):
+            self.floor.set_status(symbol, TradingStatus.HALTED, text, venue, at_ns)
+            self._at(until_ns, partial(self.floor.set_status, symbol, TradingStatus.OPEN, "", venue))
         for channel in self._sessions(venue, "both"):
             channel.down_until_ns = max(channel.down_until_ns, until_ns)
             if channel.session.is_logged_on:
@@ -152,6 +157,12 @@ class Exchange:
             elif channel.link is not None:
                 self._closes.append(channel.link)
         self._session_timer_ns = self._soonest()
+
+    def change(self, venue: str, figures: dict[str, Any], until_ns: int, at_ns: int) -> None:
+        """Some figures of the venue are others until then."""
+        config = self._venues[venue].config
+        self._adopt(venue, config.changed(figures), at_ns)
+        self._at(until_ns, partial(self._adopt, venue, config))
 
     def skip_numbers(self, venue: str, session: str, count: int) -> None:
         """The next message comes with a MsgSeqNum(34) that is `count` too high."""
@@ -309,7 +320,8 @@ class Exchange:
         turn_ns, limited = now_ns, venue.config.messages_per_second and channel is venue.orders
         if limited and (venue.config.on_excess == "queue" or venue.limit.has_room(now_ns)):
             turn_ns, limited = venue.limit.take(now_ns), False
-        due_ns = channel.inwards.arrives_ns(turn_ns)
+        late_ns = self._faults.delay_ns(channel.venue, now_ns, False) if self._faults is not None else 0
+        due_ns = channel.inwards.arrives_ns(turn_ns, late_ns)
         if limited:
             self._at(due_ns, partial(self._refuse_excess, venue.config, channel, message, typed))
             return
@@ -384,7 +396,7 @@ class Exchange:
                 ended.is_alive = False
             return
         self.floor.advance(at_ns)
-        subscription = Subscription(request.md_req_id, frozenset(request.symbols))
+        subscription = Subscription(request.md_req_id, frozenset(request.symbols), request.md_entry_types)
         for symbol in request.symbols:
             for update in self.market.snapshot(channel.venue, symbol):
                 if snapshot := subscription.snapshot(update):
@@ -431,8 +443,8 @@ class Exchange:
     def _later(self, channel: _Channel, at_ns: int, typed: Typed, subscription: Subscription | None = None) -> None:
         self._pushed += 1
         late_ns = 0
-        if self._faults is not None and subscription is None:
-            late_ns = self._faults.delay_ns(channel.venue, at_ns)
+        if self._faults is not None:
+            late_ns = self._faults.delay_ns(channel.venue, at_ns, subscription is None)
         due_ns = channel.outwards.arrives_ns(at_ns, late_ns)
         heappush(self._outbound, (due_ns, self._pushed, channel, typed, subscription))
 

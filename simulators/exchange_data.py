@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from domain.fields import Side
-from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
+from domain.market import AuctionIndicated, BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
 from fix.market_messages import (
     MarketDataIncrementalRefresh,
     MarketDataRequest,
@@ -22,6 +22,8 @@ from fix.market_messages import (
 SNAPSHOT, SUBSCRIBE, UNSUBSCRIBE = "0", "1", "2"  # SubscriptionRequestType(263)
 _UNKNOWN_SYMBOL, _DUPLICATE_MD_REQ_ID, _UNSUPPORTED_REQUEST = "0", "1", "4"  # MDReqRejReason(281)
 _BID, _OFFER, _TRADE = "0", "1", "2"  # MDEntryType(269)
+_IMBALANCE, _CLEARING_PRICE = "A", "Q"  # the second since FIX.5.0; venues use it with earlier versions too
+_MORE_BUYERS, _MORE_SELLERS = "P", "Q"  # TradeCondition(277)
 _NEW, _CHANGE, _DELETE = "0", "1", "2"  # MDUpdateAction(279)
 _ENTRY_TYPE = {Side.BUY: _BID, Side.SELL: _OFFER}
 _AGGRESSOR = {None: "", Side.BUY: "1", Side.SELL: "2", Side.SELL_SHORT: "2"}  # TradeCondition(277), by agreement
@@ -32,9 +34,10 @@ DataMessage = MarketDataSnapshotFullRefresh | MarketDataIncrementalRefresh | Quo
 class Subscription:
     """One MarketDataRequest(V) under way. `shown` are the price levels that the subscriber knows."""
 
-    __slots__ = ("is_alive", "md_req_id", "shown", "symbols")
+    __slots__ = ("has_auctions", "is_alive", "md_req_id", "shown", "symbols")
 
-    def __init__(self, md_req_id: str, symbols: frozenset[str]) -> None:
+    def __init__(self, md_req_id: str, symbols: frozenset[str], entry_types: Iterable[str] = ()) -> None:
+        self.has_auctions = _CLEARING_PRICE in entry_types  # asked for what auctions would do
         self.md_req_id = md_req_id
         self.symbols = symbols
         self.shown: set[tuple[str, str, int]] = set()
@@ -65,6 +68,8 @@ class Subscription:
                 entries.append(self._level(update))
             elif isinstance(update, TradePrinted):
                 entries.append(_trade(update))
+            elif isinstance(update, AuctionIndicated):
+                entries += _indicated(update) if self.has_auctions else ()
             elif (snapshot := self.snapshot(update)) is not None:
                 messages.append(snapshot)
         if entries:
@@ -137,6 +142,22 @@ def _trade(update: TradePrinted) -> MdEntry:
         symbol=update.symbol,
         md_update_action=_NEW,
         trade_condition=_AGGRESSOR[update.aggressor],
+    )
+
+
+def _indicated(update: AuctionIndicated) -> tuple[MdEntry, MdEntry]:
+    """The price with the shares that would trade at it, and the imbalance with its side in TradeCondition(277)."""
+    imbalance_qty = update.imbalance_qty or 0
+    symbol = update.symbol
+    return (
+        MdEntry(_CLEARING_PRICE, update.px or 0, update.paired_qty or 0, symbol, _NEW),
+        MdEntry(
+            md_entry_type=_IMBALANCE,
+            md_entry_size=abs(imbalance_qty),
+            symbol=symbol,
+            md_update_action=_NEW,
+            trade_condition=(_MORE_BUYERS if imbalance_qty > 0 else _MORE_SELLERS) if imbalance_qty else "",
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from heapq import heappop, heappush
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.fields import TradingStatus
 from fix.market_messages import QuoteRequest
@@ -33,6 +33,7 @@ _EVENTS: dict[type, Event] = {
     Accepted: Event.ACK,
     Traded: Event.FILL,
 }
+_STATUSES = {FaultKind.HALT: TradingStatus.HALTED, FaultKind.AUCTION: TradingStatus.AUCTION}
 _MS, _S = 1_000_000, 1_000_000_000
 
 
@@ -46,6 +47,10 @@ class FaultyExchange(Protocol):
     def report(self, venue: str, at_ns: int, message: Typed) -> None: ...
 
     def repeat_last_report(self, venue: str, at_ns: int) -> None: ...
+
+    def change(self, venue: str, figures: dict[str, Any], until_ns: int, at_ns: int) -> None: ...
+
+    def shut(self, venue: str, until_ns: int, text: str, at_ns: int) -> None: ...
 
     def close(self, venue: str, session: str, until_ns: int) -> None: ...
 
@@ -71,7 +76,8 @@ class Faults:
         self._pushed = 0
         self._waiting = [(fault, Random(f"{seed}/fault/{n}")) for n, fault in enumerate(faults) if fault.on]
         self._left = {id(fault): fault.times or 1 << 60 for fault, _ in self._waiting}
-        self._slow: list[tuple[str, int, int, int]] = []  # venue, from, until, delay
+        self._slow: list[tuple[str, int, int, int]] = []  # venue, from, until, delay: of reports
+        self._late: list[tuple[str, int, int, int]] = []  # and of everything, both ways
         for fault in faults:
             if fault.at_s is not None:
                 self._at(start_ns + round(fault.at_s * _S), self._happen, fault)
@@ -86,9 +92,10 @@ class Faults:
             at_ns, _, act = heappop(self._due)
             act(at_ns)
 
-    def delay_ns(self, venue: str, at_ns: int) -> int:
-        """By how much a report of this moment is late."""
-        return max((delay for name, a, b, delay in self._slow if name in ("", venue) and a <= at_ns < b), default=0)
+    def delay_ns(self, venue: str, at_ns: int, is_report: bool) -> int:
+        """By how much what is sent at this moment, to the venue or by it, is late."""
+        stretches = self._late + self._slow if is_report else self._late
+        return max((delay for name, a, b, delay in stretches if name == venue and a <= at_ns < b), default=0)
 
     def intercept(self, venue: str, message: Typed, at_ns: int) -> bool:
         """Whether a fault has taken the message away from the venue."""
@@ -148,6 +155,12 @@ class Faults:
                     exchange.reset_numbers(venue, fault.session, fault.count, at_ns)
                 case FaultKind.SLOW:
                     self._slow.append((venue, at_ns, until_ns, round(fault.after_ms * _MS)))
+                case FaultKind.LATENCY:
+                    self._late.append((venue, at_ns, until_ns, round(fault.after_ms * _MS)))
+                case FaultKind.THROTTLE:
+                    exchange.change(venue, {"messages_per_second": fault.count}, until_ns, at_ns)
+                case FaultKind.MAINTENANCE:
+                    exchange.shut(venue, until_ns, fault.text or "closed for maintenance", at_ns)
                 case FaultKind.FREEZE:
                     exchange.freeze(venue, until_ns)
                     self._at(until_ns, self._show_books, venue, fault.symbol, 0)
@@ -163,12 +176,13 @@ class Faults:
                 case FaultKind.CANCEL | FaultKind.REDUCE | FaultKind.PARTIAL_FILL:
                     for order in floor.open_orders(venue, fault.symbol):
                         self._to_order(fault, venue, order, at_ns)
-        if fault.kind is FaultKind.HALT:
-            symbols = [fault.symbol] if fault.symbol else sorted(floor.symbols)
-            for symbol in symbols:
-                floor.set_status(symbol, TradingStatus.HALTED, fault.text or "halted", at_ns)
-                if fault.for_s:
-                    self._at(until_ns, partial(floor.set_status, symbol, TradingStatus.OPEN, "resumed"))
+        status = _STATUSES.get(fault.kind)
+        for symbol in [fault.symbol] if fault.symbol else sorted(floor.symbols) if status is not None else []:
+            if status is None:
+                break
+            floor.set_status(symbol, status, fault.text or status.name.lower(), fault.venue, at_ns)
+            if fault.for_s:
+                self._at(until_ns, partial(floor.set_status, symbol, TradingStatus.OPEN, "resumed", fault.venue))
 
     def _to_order(self, fault: Fault, venue: str, order: Order, at_ns: int) -> None:
         floor = self._floor

@@ -39,7 +39,6 @@ from simulators.ledger import LedgerEntry
 from simulators.market_config import MarketConfig
 from simulators.orders import (
     Accepted,
-    AuctionIndicated,
     Canceled,
     CancelRejected,
     Order,
@@ -94,9 +93,11 @@ class MarketMachine(Protocol):
         self, venue: str, quote_req_id: str, symbol: str, side: Side | None, qty: int, now_ns: int
     ) -> list[TimedEvent]: ...
 
-    def status(self, symbol: str) -> TradingStatus: ...
+    def status(self, symbol: str, venue: str = "") -> TradingStatus: ...
 
-    def set_status(self, symbol: str, status: TradingStatus, text: str, now_ns: int) -> list[TimedEvent]: ...
+    def set_status(
+        self, symbol: str, status: TradingStatus, text: str, now_ns: int, venue: str = ""
+    ) -> list[TimedEvent]: ...
 
     def snapshot(self, venue: str, symbol: str) -> list[MarketUpdate]: ...
 
@@ -236,9 +237,9 @@ class Floor:
             return False
         return True
 
-    def set_status(self, symbol: str, status: TradingStatus, text: str, at_ns: int) -> None:
-        """A halt by the authorities, or its end: at all venues."""
-        self._route(self.market.set_status(symbol, status, text, at_ns))
+    def set_status(self, symbol: str, status: TradingStatus, text: str, venue: str, at_ns: int) -> None:
+        """A halt or an auction, or its end: at one venue, or at all with ""."""
+        self._route(self.market.set_status(symbol, status, text, at_ns, venue))
 
     # --- what happened, to whom it concerns ---
 
@@ -255,7 +256,7 @@ class Floor:
                 self._report(name, at_ns, _quote_message(event))
             elif isinstance(event, StatusChanged):
                 self._tell_status(name, event, at_ns)
-            elif not isinstance(event, AuctionIndicated):  # which nobody asks these venues for
+            else:
                 instants.setdefault((name, at_ns), []).append(event)
         for (name, at_ns), updates in instants.items():
             self._show(name, at_ns, updates)
@@ -275,7 +276,7 @@ class Floor:
             return
         if kind == SUBSCRIBE:
             watched[symbol] = req_id
-        code = _CODES[self.market.status(symbol)]
+        code = _CODES[self.market.status(symbol, venue)]
         self._report(venue, at_ns, SecurityStatus(symbol, req_id, security_trading_status=code))
 
     def _tell_status(self, venue: str, event: StatusChanged, at_ns: int) -> None:

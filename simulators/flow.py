@@ -88,7 +88,7 @@ class LitFlow:
     def step(self, at_ns: int) -> None:
         random = self._random.random
         u_what, u_side, u_size, u_place, u_burst, u_pause = random(), random(), random(), random(), random(), random()
-        if self._reference.halted:
+        if self._reference.halted or self._book.halted:
             self._schedule(at_ns, u_burst, u_pause, 0.0)
             return
         book, fair, tick = self._book, self._latent.fair_px, self._tick

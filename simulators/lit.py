@@ -168,13 +168,32 @@ class LitVenue:
                 return f"post-only order would take at {best_px}"
         return ""
 
+    def status(self, symbol: str) -> TradingStatus:
+        """How the symbol trades here: as everywhere, where this venue has no word of its own."""
+        own = self.books[symbol].status
+        return own if own is not TradingStatus.OPEN else self._references[symbol].status
+
+    def set_status(self, symbol: str, status: TradingStatus, at_ns: int) -> None:
+        """From now on the symbol trades that way here, whatever it does elsewhere. What was collected is crossed."""
+        book, auction, reference = self.books[symbol], self.auctions[symbol], self._references[symbol]
+        left = []
+        if auction.collected and status in (TradingStatus.OPEN, TradingStatus.CLOSED):
+            left = auction.cross(at_ns)
+        book.status, book.halted = status, status is not TradingStatus.OPEN
+        others = [other for other in reference.books if other is not book]
+        reference.books = others if book.halted else [*others, book]
+        if status is TradingStatus.AUCTION:
+            auction.begin(False)
+        for order in left:
+            self.rest(order, at_ns)
+
     def _is_collected(self, order: Order) -> bool:
-        status = self._references[order.symbol].status
+        status = self.status(order.symbol)
         return status is TradingStatus.AUCTION or order.time_in_force is TimeInForce.AT_THE_CLOSE
 
     def _refusal_now(self, order: Order) -> str:
         """Why an order can't come in this phase of the day."""
-        status, symbol = self._references[order.symbol].status, order.symbol
+        status, symbol = self.status(order.symbol), order.symbol
         if status is TradingStatus.HALTED:
             return f"trading in {symbol} is halted"
         if status is TradingStatus.CLOSED:

@@ -16,7 +16,7 @@ from domain.market import MarketUpdate
 from simulators.auction import Auction
 from simulators.book import Book, Reference
 from simulators.dark import DarkPool, DarkVenue
-from simulators.day import TradingDay
+from simulators.day import CalledAuctions, Crowd, TradingDay
 from simulators.dealer import DealerDesk, DealerVenue
 from simulators.flow import NEVER, LitFlow, Scene, Signal
 from simulators.latent import SESSION_SECONDS, Latent
@@ -49,6 +49,10 @@ class Venue(Protocol):
 
     def fill(self, order_id: str, qty: int, at_ns: int) -> None: ...
 
+    def status(self, symbol: str) -> TradingStatus: ...
+
+    def set_status(self, symbol: str, status: TradingStatus, at_ns: int) -> None: ...
+
     def snapshot(self, symbol: str) -> list[MarketUpdate]: ...
 
 
@@ -75,6 +79,9 @@ class Market:
             name: [Auction(book, publishers[book.venue]) for book in reference.books]
             for name, reference in self.references.items()
         }
+        self._called: dict[str, CalledAuctions] = {
+            name: CalledAuctions(auctions, None, 0.0) for name, auctions in self._auctions.items()
+        }
         self._lit_flows: dict[str, list[LitFlow]] = {}  # by venue
         self._leaks: dict[str, LeakFlow] = {}  # but of a symbol whose real traders do not react
         # The background first, because all the others go by its prices.
@@ -82,6 +89,7 @@ class Market:
         self.venues: dict[str, Venue] = {
             venue.name: self._venue(venue, publishers[venue.name]) for venue in config.venues
         }
+        self._processes += self._called.values()
         self._moods = {venue.name: self._mood(venue) for venue in config.venues}
         self._events.clear()  # what stands in the books at the start is for `snapshot` to say
         # The last entry keeps the heap from ever being empty.
@@ -146,14 +154,29 @@ class Market:
         """What a new subscriber has to know: the book, the standing quote, or nothing in the dark. Else KeyError."""
         return self.venues[venue].snapshot(symbol)
 
-    def status(self, symbol: str) -> TradingStatus:
-        """How the lit venues trade a symbol now; each change is a StatusChanged of every venue. Else KeyError."""
-        return self.references[symbol].status
+    def status(self, symbol: str, venue: str = "") -> TradingStatus:
+        """How a venue, or the market, trades a symbol now; each change is a StatusChanged. Else KeyError."""
+        return self.venues[venue].status(symbol) if venue else self.references[symbol].status
 
-    def set_status(self, symbol: str, status: TradingStatus, text: str, now_ns: int) -> list[TimedEvent]:
-        """From `now_ns` on the symbol trades that way at every venue: a halt by the authorities, and its end."""
+    def set_status(
+        self, symbol: str, status: TradingStatus, text: str, now_ns: int, venue: str = ""
+    ) -> list[TimedEvent]:
+        """From `now_ns` on the symbol trades that way: at every venue, as in a halt by the authorities, or at one."""
         self._run(now_ns)
-        self._change_status(symbol, status, text, now_ns)
+        called = self._called[symbol]
+        for auction in self._auctions[symbol]:
+            if auction.book.venue == venue or not venue:
+                if status is TradingStatus.AUCTION:
+                    called.call(auction, now_ns)
+                else:
+                    called.over(auction, now_ns)
+        if not venue:
+            self._change_status(symbol, status, text, now_ns)
+        else:
+            self.venues[venue].set_status(symbol, status, now_ns)
+            self._publishers[venue].publish(now_ns, StatusChanged(venue, symbol, status, text))
+        if called.next_ns < NEVER:
+            heappush(self._heap, (called.next_ns, self._processes.index(called)))
         return self._take_events()
 
     def _change_status(self, symbol: str, status: TradingStatus, text: str, at_ns: int) -> None:
@@ -235,6 +258,9 @@ class Market:
             symbol, reference, latent, self._stream(symbol.symbol, "leak"), self._start_ns
         )
         self._processes.append(leaks)
+        crowd = Crowd(symbol, latent, self._stream(symbol.symbol, "called"))
+        auctions = self._auctions[symbol.symbol]
+        self._called[symbol.symbol] = CalledAuctions(auctions, crowd, takers_per_second)
         if day is not None:
             self._processes.append(self._day(day, symbol, takers_per_second, latent))
         return latent
@@ -247,8 +273,7 @@ class Market:
             takers_per_second,
             self.references[name],
             self._auctions[name],
-            latent,
-            self._stream(name, "day"),
+            Crowd(symbol, latent, self._stream(name, "day")),
             self._start_ns,
             partial(self._change_status, name),
         )

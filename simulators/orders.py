@@ -125,21 +125,9 @@ class StatusChanged(msgspec.Struct, frozen=True, gc=False):
     text: str = ""
 
 
-class AuctionIndicated(msgspec.Struct, frozen=True, gc=False):
-    """What an auction would do now: the shares that it would cross at `px` (0: it would cross none), and how many more
-    there are to buy (or, below 0, to sell) at that price, or at market where there is none."""
-
-    venue: str
-    symbol: str
-    px: int
-    paired_qty: int
-    imbalance_qty: int
-
-
 OrderEvent = Accepted | Rejected | Traded | Canceled | CancelRejected | Replaced | ReplaceRejected | Reduced
 QuoteEvent = QuoteMade | QuoteDeclined | QuoteWithdrawn
-PhaseEvent = StatusChanged | AuctionIndicated
-VenueEvent = OrderEvent | QuoteEvent | MarketUpdate | PhaseEvent
+VenueEvent = OrderEvent | QuoteEvent | MarketUpdate | StatusChanged
 TimedEvent = tuple[str, int, VenueEvent]  # venue, at_ns, what happened
 
 

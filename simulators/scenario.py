@@ -36,6 +36,9 @@ class FaultKind(StrEnum):
     IGNORE = "ignore"  # it is lost in the venue: no answer ever comes
     HOLD = "hold"  # it is looked at `after_ms` later
     SLOW = "slow"  # for `for_s` every report comes `after_ms` later
+    LATENCY = "latency"  # for `for_s` everything takes `after_ms` longer, both ways, market data too
+    THROTTLE = "throttle"  # for `for_s` no more than `count` messages a second are taken from the order session
+    MAINTENANCE = "maintenance"  # the venue logs out and lets nobody in for `for_s`
     PARTIAL_FILL = "partial_fill"  # somebody trades `qty` with a resting order
     CANCEL = "cancel"  # a resting order is cancelled, nobody asked
     REDUCE = "reduce"  # a resting order is made smaller by `qty`, nobody asked
@@ -50,7 +53,8 @@ class FaultKind(StrEnum):
     RESET = "reset"  # SequenceReset(4) in reset mode, `count` numbers on
     FREEZE = "freeze"  # market data stands still for `for_s`
     CROSS = "cross"  # for `for_s` the book shows a bid `ticks` above the offer
-    HALT = "halt"  # the symbol does not trade for `for_s` (0: to the end), at any venue
+    HALT = "halt"  # the symbol does not trade for `for_s` (0: to the end), at one venue or any
+    AUCTION = "auction"  # orders are collected for `for_s` and then crossed, at one venue or all
 
 
 _ON_REQUEST = frozenset({Event.ORDER, Event.CANCEL, Event.REPLACE})

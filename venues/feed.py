@@ -6,7 +6,7 @@ was.
 """
 
 from domain.fields import Side
-from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
+from domain.market import AuctionIndicated, BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
 from fix.errors import FieldError, SessionRejectReason
 from fix.market_messages import MarketDataRequest
 from fix.message import Message
@@ -16,6 +16,8 @@ SNAPSHOT_AND_UPDATES = "1"  # SubscriptionRequestType(263)
 FULL_BOOK = 0  # MarketDepth(264)
 INCREMENTAL = "1"  # MDUpdateType(265)
 BID, OFFER, TRADE = "0", "1", "2"  # MDEntryType(269)
+IMBALANCE, CLEARING_PRICE = "A", "Q"
+MORE_SELLERS = "Q"  # TradeCondition(277) of an imbalance; "P" is more buyers
 NEW, CHANGE, DELETE = "0", "1", "2"  # MDUpdateAction(279)
 SIDES = {BID: Side.BUY, OFFER: Side.SELL}
 AGGRESSORS = {None: None, "1": Side.BUY, "2": Side.SELL}  # TradeCondition(277), as the venues here use it
@@ -40,14 +42,17 @@ NAMES = {
 Entry = dict[str, str]  # tags as text
 
 
-def subscription(symbols: tuple[str, ...], md_req_id: str) -> MarketDataRequest:
-    """Books, quotes and trades of `symbols`: all there is now, and from then on what changes."""
+def subscription(symbols: tuple[str, ...], md_req_id: str, auctions: bool = False) -> MarketDataRequest:
+    """Books, quotes and trades of `symbols`: all there is now, and from then on what changes.
+
+    With `auctions` also what an auction would do: not every venue knows what that is.
+    """
     return MarketDataRequest(
         md_req_id=md_req_id,
         subscription_request_type=SNAPSHOT_AND_UPDATES,
         market_depth=FULL_BOOK,
         md_update_type=INCREMENTAL,
-        md_entry_types=(BID, OFFER, TRADE),
+        md_entry_types=(BID, OFFER, TRADE, IMBALANCE, CLEARING_PRICE) if auctions else (BID, OFFER, TRADE),
         symbols=symbols,
     )
 
@@ -72,6 +77,11 @@ def _change(entry: Entry, venue: str) -> MarketUpdate:
         raise _missing(55)
     entry_type = entry.get("269")
     side = SIDES.get(entry_type) if entry_type else None
+    if entry_type == IMBALANCE:
+        more_qty = _qty(entry.get("271") or "0", 271)
+        return AuctionIndicated(
+            venue, symbol, imbalance_qty=-more_qty if entry.get("277") == MORE_SELLERS else more_qty
+        )
     px = _px(entry.get("270"), 270)
     if side is not None:
         action = entry.get("279")
@@ -80,6 +90,8 @@ def _change(entry: Entry, venue: str) -> MarketUpdate:
         if action not in (NEW, CHANGE):
             raise _incorrect(279, action)
         return LevelChange(venue, symbol, side, px, _qty(entry.get("271"), 271))
+    if entry_type == CLEARING_PRICE:
+        return AuctionIndicated(venue, symbol, px, _qty(entry.get("271") or "0", 271))
     if entry_type != TRADE:
         raise _incorrect(269, entry_type)
     aggressor = entry.get("277")

@@ -1,15 +1,17 @@
 """Every bundled scenario comes out as it says, and a scenario that should fail does, with the reason."""
 
 import re
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from service import qa
 from service.cli import main
-from service.qa_report import junit
+from service.qa_report import junit, table
 from service.toml import ConfigErrors
 from simulators.scenario import EVENTS, Expectation, Fault, FaultKind
 
@@ -110,6 +112,30 @@ def test_a_value_that_the_daemon_does_not_take_is_a_failure(tmp_path: Path) -> N
     path = written(tmp_path, f"{GOOD}[daemon.policy]\nmax_dark_share = 7")
     (failure,) = qa.play("s", qa.load(path)).failures
     assert failure.startswith("can't be played: ")
+
+
+def test_the_router_sees_what_an_auction_would_do() -> None:
+    trial = qa.Trial(qa.load(qa.BUNDLED / "auction_at_one_venue.toml"))
+    trial.world.run_until(qa.START_NS + 15 * qa.SECOND_NS)
+    view = trial.node.market.symbol("ALFA")
+    indicated = view.indicated["ARGO"]
+    assert indicated.px and indicated.paired_qty and indicated.imbalance_qty is not None
+    assert set(view.indicated) == {"ARGO"}
+
+
+def test_the_table_has_a_line_for_each_and_what_failed_below_it() -> None:
+    console = Console(width=120, record=True, file=StringIO())
+    console.print(table([qa.Outcome("a", "A", [], 30.0, 0.5), qa.Outcome("b", "B", ["<wrong>", "worse"])]))
+    lines = [" ".join(line.replace("│", " ").split()) for line in console.export_text().splitlines()]
+    assert "ok a A 30 s 0.50 s" in lines
+    assert lines.index("FAIL b B 0 s 0.00 s") + 1 == lines.index("- <wrong>") == lines.index("- worse") - 1
+
+
+def test_the_command_prints_the_table_and_writes_junit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, report = written(tmp_path, GOOD), tmp_path / "report.xml"
+    assert main(["qa", str(path), "--junit", str(report)]) == 0
+    assert "1 scenarios, 0 failed" in capsys.readouterr().out
+    assert ElementTree.parse(report).getroot().get("tests") == "1"
 
 
 def test_junit() -> None:

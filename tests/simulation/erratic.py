@@ -102,10 +102,12 @@ class ErraticMarket:
             self._fill(order, min(qty, order.leaves_qty), now_ns)
         return events + self.advance(now_ns)
 
-    def status(self, symbol: str) -> TradingStatus:
+    def status(self, symbol: str, venue: str = "") -> TradingStatus:
         return TradingStatus.OPEN
 
-    def set_status(self, symbol: str, status: TradingStatus, text: str, now_ns: int) -> list[TimedEvent]:
+    def set_status(
+        self, symbol: str, status: TradingStatus, text: str, now_ns: int, venue: str = ""
+    ) -> list[TimedEvent]:
         return self.advance(now_ns)
 
     def snapshot(self, venue: str, symbol: str) -> list[MarketUpdate]:

@@ -6,13 +6,12 @@ import msgspec
 import pytest
 
 from domain.fields import Side, TimeInForce, TradingStatus
-from domain.market import LevelChange, TradePrinted
+from domain.market import AuctionIndicated, LevelChange, TradePrinted
 from simulators.auction import clearing
 from simulators.market import Market
 from simulators.market_config import DarkConfig, DayConfig, LitConfig, MarketConfig, SymbolConfig
 from simulators.orders import (
     Accepted,
-    AuctionIndicated,
     Canceled,
     CancelRejected,
     Order,

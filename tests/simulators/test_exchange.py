@@ -138,7 +138,7 @@ def levels(message: FixMessage) -> list[tuple[str, str, str, str, str]]:
         if entries:
             entries[-1][tag] = value.decode()
     symbol = text(message, 55)
-    return [(e.get(279, "0"), e[269], e.get(55, symbol), e[270], e.get(271, "0")) for e in entries]
+    return [(e.get(279, "0"), e[269], e.get(55, symbol), e.get(270, ""), e.get(271, "0")) for e in entries]
 
 
 def best_ask(floor: Floor, venue: str = "ARGO") -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.fields import Side
-from domain.market import BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
+from domain.market import AuctionIndicated, BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
 from fix.errors import FieldError, SessionRejectReason
 from fix.message import Message, parse
 from fix.messages import encode
@@ -43,6 +43,15 @@ UPDATES: list[tuple[str, list[MarketUpdate]]] = [
         "35=W 55=AAPL 268=5 269=0 270=100.24 271=1 269=0 270=100.25 271=2 269=1 270=100.27 271=3 269=1 270=100.26 "
         "271=4 269=2 270=100.25 271=50",
         [BookSnapshot("V", "AAPL", ((1_002_500, 2), (1_002_400, 1)), ((1_002_600, 4), (1_002_700, 3)))],
+    ),
+    (  # what an auction would do: the price and what trades at it, the imbalance and its side
+        "35=X 268=3 279=0 269=Q 55=AAPL 270=100.25 271=900 279=0 269=A 55=AAPL 271=300 277=P "
+        "279=0 269=A 55=MSFT 271=70 277=Q",
+        [
+            AuctionIndicated("V", "AAPL", 1_002_500, 900),
+            AuctionIndicated("V", "AAPL", imbalance_qty=300),
+            AuctionIndicated("V", "MSFT", imbalance_qty=-70),
+        ],
     ),
     ("35=W 55=AAPL 268=0", [BookSnapshot("V", "AAPL", (), ())]),
     (
