@@ -77,6 +77,7 @@ class Routing:
         model: FillModel,
         seed: int,
         stopwatch: Callable[[], int],
+        work: Callable[[], int] = lambda: 0,
     ) -> None:
         self.instruments = instruments
         self.venues = venues
@@ -89,6 +90,7 @@ class Routing:
         self._unlearned = RecentRates(policy.ranking, self.schema_hash) if policy.ranking != "learned" else None
         self._seed = seed
         self._stopwatch = stopwatch  # ns; a constant in virtual time
+        self._work = work  # ns of the processor: a model is not slow because the machine is busy with something else
         self._venue_index = {name: index for index, name in enumerate(sorted(venues))}
 
     def _models(self, state: State, parent_id: str) -> tuple[FillModel, FillModel | None]:
@@ -112,14 +114,14 @@ class Routing:
         now_ns: int,
     ) -> DecisionShadowed | ModelFailed:
         """What the other model says of the decision that was just made; it chooses nothing."""
-        started_ns = self._stopwatch()
+        started_ns = self._work()
         horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
         decision_id = state.decision_count
         try:
             probabilities, markouts_bps = _predict(model, rows, horizons_ns)
         except ModelUnusable as error:
             return ModelFailed(at_ns=now_ns, model_id=model.model_id, decision_id=decision_id, text=str(error))
-        elapsed_ns = self._stopwatch() - started_ns
+        elapsed_ns = self._work() - started_ns
         expected = corrected(self._corrections(state, found, now_ns), probabilities, markouts_bps)
         scores = score(found, expected[0], side, slice_, view, self.venues, state.statistics, expected[1])
         return DecisionShadowed(
@@ -176,11 +178,12 @@ class Routing:
         icebergs: dict[int, int] = {}
         decision_id = state.decision_count + 1
         records: list[CandidateRecord] = []
-        matrix, allocated, free = b"", Allocated([]), None
+        matrix, predicted_ns, allocated, free = b"", 0, Allocated([]), None
         serving, other = self._models(state, parent.parent_id)
         if found:
             horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
             failed = None
+            began_ns = self._work()
             try:
                 probabilities, markouts_bps = _predict(serving, rows, horizons_ns)
             except ModelUnusable as error:
@@ -188,6 +191,7 @@ class Routing:
                     raise
                 failed = error
                 probabilities, markouts_bps = _predict(self.model, rows, horizons_ns)
+            predicted_ns = self._work() - began_ns
             if failed is not None:
                 yield ModelFailed(at_ns=now_ns, model_id=serving.model_id, decision_id=decision_id, text=str(failed))
                 serving, other = self.model, None
@@ -234,6 +238,7 @@ class Routing:
             room_bps=free.bps if free is not None else 0.0,
             explored_qty=allocated.explored_qty,
             explored_bps=allocated.explored_bps,
+            predicted_ns=predicted_ns,
         )
         if other is not None and found:
             yield self._shadowed(other, state, order.side, slice_, view, found, rows, now_ns)

@@ -123,7 +123,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     required: bool = False
     approval: tuple[Literal["shadow", "canary", "champion"], ...] = ()
     stage_orders: Annotated[int, Meta(ge=1)] = LEAST_ORDERS
-    stage_parents: Annotated[int, Meta(ge=1)] = LEAST_PARENTS
+    stage_parents: Annotated[int, Meta(ge=0)] = LEAST_PARENTS
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -62,7 +62,10 @@ class ModelDesk:
             raise ModelRefused("no registry configured: expected a directory under [model]")
         if not valid_id(model_id):
             raise ModelRefused(f"{model_id[:40]!r} is no model: expected the 12 hex digits of one in {self._registry}")
-        return OnnxModel.load(self._registry / model_id, self._schema)
+        model = OnnxModel.load(self._registry / model_id, self._schema)
+        if model.model_id != model_id:
+            raise ModelRefused(f"{self._registry / model_id}: holds model {model.model_id}, expected {model_id}")
+        return model
 
     async def prepare(self, command: object) -> None:
         """Loads what the command names, off the loop; ModelRefused where it may not serve or failed its evaluation."""

@@ -52,8 +52,8 @@ class Node(Hearing):
     """An `fix.endpoint.Endpoint` whose outputs carry the facts to journal first.
 
     `recorded` are the batches of the journal so far, or those since `image`; they are applied, never decided again.
-    `stopwatch` gives nanoseconds for the time spent in a decision; the default, a constant, keeps virtual time
-    reproducible.
+    `stopwatch` gives nanoseconds for the time spent in a decision, `work` those of the processor for a model's answer;
+    the defaults, constants, keep virtual time reproducible.
     """
 
     def __init__(
@@ -64,11 +64,14 @@ class Node(Hearing):
         now_ns: int,
         recorded: Iterable[list[AnyFact]] = (),
         stopwatch: Callable[[], int] = lambda: 0,
+        work: Callable[[], int] = lambda: 0,
         image: NodeImage | None = None,
         passwords: Mapping[str, str] | None = None,
         version: str = VERSION,
     ) -> None:
-        super().__init__(config, model, image.state if image is not None else State(), now_ns, stopwatch, passwords)
+        super().__init__(
+            config, model, image.state if image is not None else State(), now_ns, stopwatch, work, passwords
+        )
         self.is_shutting_down = False
         self._version = version
         self._model_text = model_text

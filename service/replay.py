@@ -380,7 +380,8 @@ class _Deciding(Node):
 
 def _same(recorded: AnyFact, decided: AnyFact) -> bool:
     if isinstance(recorded, DecisionMade) and isinstance(decided, DecisionMade):
-        return recorded == msgspec.structs.replace(decided, elapsed_ns=recorded.elapsed_ns)
+        times = {"elapsed_ns": recorded.elapsed_ns, "predicted_ns": recorded.predicted_ns}
+        return recorded == msgspec.structs.replace(decided, **times)
     if isinstance(recorded, DecisionShadowed) and isinstance(decided, DecisionShadowed):
         return recorded == msgspec.structs.replace(decided, elapsed_ns=recorded.elapsed_ns)
     return recorded == decided

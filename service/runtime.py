@@ -263,6 +263,7 @@ def recovered_node(
             time.time_ns(),
             batches(),
             stopwatch=time.perf_counter_ns,
+            work=time.thread_time_ns,
             image=recovered.image,
             passwords=secrets,
             version=code_version(),

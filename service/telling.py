@@ -53,6 +53,7 @@ class Telling:
         state: State,
         now_ns: int,
         stopwatch: Callable[[], int],
+        work: Callable[[], int],
         passwords: Mapping[str, str] | None,
     ) -> None:
         self.config = config
@@ -61,7 +62,7 @@ class Telling:
         self.links = Links(config, now_ns, passwords)
         venues = {venue.name: venue.terms() for venue in config.venues if venue.enabled}
         instruments = {item.symbol: item.instrument for item in config.instruments}
-        routing = Routing(instruments, venues, config.risk, config.policy, model, config.service.seed, stopwatch)
+        routing = Routing(instruments, venues, config.risk, config.policy, model, config.service.seed, stopwatch, work)
         self._grace_ns: dict[str, int] = {}
         self.engine = Engine(self.state, self.market, routing, self._grace_ns, config.journal.keep)
         self.stops: Callable[[], Mapping[str, tuple[str, str]]] = dict  # scope -> by whom, why: a switch outside of us

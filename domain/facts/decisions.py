@@ -60,6 +60,7 @@ class DecisionMade(Fact, frozen=True):
     room_bps: float = 0.0
     explored_qty: int = 0
     explored_bps: float = 0.0
+    predicted_ns: int = 0  # of the processor, for the model's answer; 0 in virtual time
 
 
 class ModelLoaded(Fact, frozen=True):
@@ -108,7 +109,7 @@ class DecisionShadowed(Fact, frozen=True):
     model_id: str
     fill_probabilities: list[float]
     costs_bps: list[float]
-    elapsed_ns: int  # of its prediction, 0 in virtual time
+    elapsed_ns: int  # of the processor, for its answer; 0 in virtual time
 
 
 class LatencyMeasured(Fact, frozen=True):

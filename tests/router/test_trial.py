@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -285,6 +286,15 @@ def test_time_is_judged_at_the_99th_percentile(slow, goes):
     for number in range(500):
         desk.order(0.5, 0.5, bool(number % 2), elapsed_ns=5_000_000 if number < slow else 30_000)
     assert desk.trial.verdict().startswith("p99 of a prediction 5000 us") == goes
+
+
+def test_the_time_of_a_model_that_serves_is_judged_too():
+    trial = Trial()
+    trial.apply_staged(staged("champion", 1.0))
+    for number in range(500):
+        made = decision([candidate("LIT1")], features(1), number)
+        trial.apply_decision(msgspec.structs.replace(made, model_id="new", predicted_ns=3_000_000))
+    assert trial.verdict().startswith("p99 of a prediction 3000 us")
 
 
 def test_a_next_stage_needs_a_loss_that_is_surely_not_much_worse():
