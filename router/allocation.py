@@ -110,7 +110,7 @@ def propensities(found: Sequence[Option]) -> list[float]:
     result = []
     for index in range(len(found[0].filling.qtys)):
         served = [option.probability for option in found if option.filling.qtys[index]]
-        result.append(1.0 if len(served) == len(found) else sum(served))
+        result.append(1.0 if len(served) == len(found) else sum(served, 0.0))
     return result
 
 

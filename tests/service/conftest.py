@@ -16,7 +16,7 @@ from service.training import produce
 def trained() -> TrainedModel:
     """A small model of the example venues."""
     simulators = simulators_config()
-    facts = produce(daemon_config(), simulators.market(), simulators.latency_ns(), 100, 3)
+    facts = produce(daemon_config(), simulators.market(), simulators.latency_ns(), 160, 3)
     return train(dataset(facts, FEATURES), TrainingConfig(rounds=5, min_rows=10))
 
 
