@@ -59,6 +59,7 @@ class DarkPool:
         self._symbol = symbol
         self._reference = scene.reference
         self._signal = scene.signal
+        self._busy = scene.busy
         self._random = random
         self._publisher = publisher
         self._leaked = scene.leaked
@@ -78,7 +79,8 @@ class DarkPool:
         """A moment when contra interest may come."""
         config, random = self._config, self._random.random
         u_pause, u_spell, u_dry, u_informed, u_side, u_size, u_min, u_life = (random() for _ in range(8))
-        self.next_ns = at_ns + 1 + int(-log(1.0 - u_pause) * 1e9 / config.arrivals_per_second)
+        rate = config.arrivals_per_second * (self._busy.at(at_ns) if self._busy is not None else 1.0)
+        self.next_ns = at_ns + 1 + int(-log(1.0 - u_pause) * 1e9 / rate)
         if at_ns >= self._spell_ends_ns:
             self._spell_ends_ns = at_ns + int(-log(1.0 - u_spell) * _SPELL_MEAN_NS)
             self._dry = u_dry < config.empty_share

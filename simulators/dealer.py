@@ -1,8 +1,9 @@
 """A single dealer: quotes streamed around the lit midpoint, and a last look before an order on a quote is filled.
 
-The dealer earns the half spread and loses to those who know more, so the quote leans against the inventory, and during
-the hold time after an order has come in the dealer looks whether the market has moved: if the midpoint went against
-the dealer by more than the tolerance since the quote was made, the order is declined. A move the other way is kept.
+The dealer earns the half spread and loses to those who know more, so the quote leans against the inventory, is wider
+for clients whose trades have cost the dealer money (`simulators.toxicity`), and during the hold time after an order has
+come in the dealer looks whether the market has moved: if the midpoint went against the dealer by more than the
+tolerance since the quote was made, the order is declined. A move the other way is kept.
 """
 
 from collections import deque
@@ -26,6 +27,7 @@ from simulators.orders import (
     ReplaceRejected,
 )
 from simulators.takers import pareto_lots
+from simulators.toxicity import Clients
 
 _LN2 = 0.693147
 _CLIENT_MEAN_LOTS = 4.0
@@ -51,6 +53,8 @@ class DealerDesk:
     def __init__(self, scene: Scene, config: DealerConfig, publisher: Publisher) -> None:
         symbol, random, start_ns = scene.symbol, scene.random, scene.start_ns
         self.quotes: deque[StandingQuote] = deque()  # those not yet expired, the last one standing last
+        self.clients = Clients(config)
+        self._judged: deque[tuple[int, str, int, int, int]] = deque()  # when, owner, sign, shares, twice the midpoint
         self.requested: dict[str, StandingQuote] = {}  # quotes on request that stand, by QuoteID(117)
         self.inventory_qty = 0.0
         self.halted = False  # at this dealer alone: no quotes, and none of those that stand is filled
@@ -58,6 +62,7 @@ class DealerDesk:
         self._symbol = symbol
         self._reference = scene.reference
         self._signal = scene.signal
+        self._busy = scene.busy
         self._random = random
         self._publisher = publisher
         self._quote_ns = start_ns + 1
@@ -94,8 +99,11 @@ class DealerDesk:
     def has_market(self) -> bool:
         return self._reference.mid2_px > 0 and not self.halted
 
-    def trade(self, is_buy: bool, qty: int, px: int, at_ns: int) -> None:
-        """The dealer's side of a trade with a client, and its print."""
+    def trade(self, is_buy: bool, qty: int, px: int, at_ns: int, owner: str = "") -> None:
+        """The dealer's side of a trade with a client, and its print; that of an `owner` is judged later."""
+        if owner:
+            due_ns, mid2_px = at_ns + self._config.markout_ns, self._reference.mid2_px
+            self._judged.append((due_ns, owner, 1 if is_buy else -1, qty, mid2_px))
         self.inventory_qty += -qty if is_buy else qty
         publisher = self._publisher
         publisher.publish(at_ns, TradePrinted(publisher.venue, self._symbol.symbol, px, qty))
@@ -106,7 +114,15 @@ class DealerDesk:
             return self.requested[quote_id]
         return next((quote for quote in self.quotes if quote.quoted.quote_id == quote_id), None)
 
-    def answer(self, quote_req_id: str, side: Side | None, qty: int, at_ns: int) -> None:
+    def _judge(self, at_ns: int) -> None:
+        """What clients' trades cost, of those that are old enough and can be told."""
+        while self._judged and self._judged[0][0] <= at_ns:
+            _, owner, sign, qty, mid2_px = self._judged.popleft()
+            if mid2_px and self._reference.mid2_px:
+                markout_bps = sign * (self._reference.mid2_px - mid2_px) / mid2_px * 1e4
+                self.clients.learn(owner, qty / self._symbol.lot_qty, markout_bps, at_ns)
+
+    def answer(self, quote_req_id: str, side: Side | None, qty: int, owner: str, at_ns: int) -> None:
         """Publishes QuoteMade for the asked quantity, on both sides if none is named, or QuoteDeclined."""
         config, publisher, symbol = self._config, self._publisher, self._symbol.symbol
         most_qty = config.rfq_max_lots * self._symbol.lot_qty
@@ -117,7 +133,8 @@ class DealerDesk:
             publisher.publish(at_ns, QuoteDeclined(quote_req_id, symbol, _EXCEEDS_LIMIT, text))
         else:
             self._hedge(at_ns)
-            bid_px, ask_px, _ = self._prices(1.0 + config.rfq_size_spread * qty / most_qty)
+            widening = self.clients.widening(at_ns, owner) if owner else 1.0
+            bid_px, ask_px, _ = self._prices(widening * (1.0 + config.rfq_size_spread * qty / most_qty))
             bid_qty, ask_qty = (0 if side is Side.BUY else qty), (qty if side in (None, Side.BUY) else 0)
             quote_id, until_ns = publisher.next_id(), at_ns + config.rfq_validity_ns
             quoted = DealerQuoted(
@@ -160,6 +177,8 @@ class DealerDesk:
     def _quote(self, at_ns: int) -> None:
         config, symbol, publisher = self._config, self._symbol, self._publisher
         self._hedge(at_ns)
+        if self._judged:
+            self._judge(at_ns)
         if self.requested:
             self._look_after_requested(at_ns)
         while self.quotes and self.quotes[0].quoted.valid_until_ns < at_ns:
@@ -171,7 +190,7 @@ class DealerDesk:
                 withdrawn = DealerQuoted(publisher.venue, symbol.symbol, publisher.next_id(), 0, 0, 0, 0, at_ns)
                 publisher.publish(at_ns, withdrawn)
             return
-        bid_px, ask_px, fullness = self._prices(1.0)
+        bid_px, ask_px, fullness = self._prices(self.clients.widening(at_ns))
         quoted = DealerQuoted(
             publisher.venue,
             symbol.symbol,
@@ -189,7 +208,8 @@ class DealerDesk:
         """Another client takes the last quote; the dealer's inventory moves and the tape sees a print."""
         config, random = self._config, self._random.random
         u_pause, u_informed, u_side, u_size = random(), random(), random(), random()
-        self._client_ns = at_ns + 1 + int(-log(1.0 - u_pause) * 1e9 / config.clients_per_second)
+        rate = config.clients_per_second * (self._busy.at(at_ns) if self._busy is not None else 1.0)
+        self._client_ns = at_ns + 1 + int(-log(1.0 - u_pause) * 1e9 / rate)
         if not self.quotes or not self.has_market:
             return
         pressure = self._signal.pressure
@@ -246,7 +266,7 @@ class LastLook:
             return
         px = held.quote.quoted.ask_px if order.is_buy else held.quote.quoted.bid_px
         self._publisher.trade(at_ns, order, order.order_qty, px, LastLiquidityInd.REMOVED)
-        desk.trade(order.is_buy, order.order_qty, px, at_ns)
+        desk.trade(order.is_buy, order.order_qty, px, at_ns, order.owner)
 
     def _refusal(self, desk: DealerDesk, quote: StandingQuote, is_buy: bool) -> str:
         if not desk.has_market:
@@ -262,11 +282,15 @@ class DealerVenue:
 
     def __init__(self, config: DealerConfig, desks: dict[str, DealerDesk], publisher: Publisher) -> None:
         self.desks = desks
+        self.clients = Clients(config)
+        for desk in desks.values():
+            desk.clients = self.clients
         self.last_look = LastLook(config, desks, publisher)
         self._publisher = publisher
 
     def adopt(self, config: DealerConfig) -> None:
         self.last_look.adopt(config)
+        self.clients.adopt(config)
         for desk in self.desks.values():
             desk.adopt(config)
 
@@ -297,14 +321,16 @@ class DealerVenue:
         text = f"order {order_id} is in last look" if held else f"no open order {order_id}"
         self._publisher.publish(at_ns, CancelRejected(order_id, text))
 
-    def request_quote(self, quote_req_id: str, symbol: str, side: Side | None, qty: int, at_ns: int) -> None:
+    def request_quote(
+        self, quote_req_id: str, symbol: str, side: Side | None, qty: int, owner: str, at_ns: int
+    ) -> None:
         """Publishes QuoteMade or QuoteDeclined."""
         desk = self.desks.get(symbol)
         if desk is None:
             text = f"symbol {symbol!r} is not traded here"
             self._publisher.publish(at_ns, QuoteDeclined(quote_req_id, symbol, _UNKNOWN_SYMBOL, text))
         else:
-            desk.answer(quote_req_id, side, qty, at_ns)
+            desk.answer(quote_req_id, side, qty, owner, at_ns)
 
     def replace(self, order_id: str, order_qty: int, px: int, at_ns: int) -> None:
         """Publishes ReplaceRejected: an order on a quote is taken or declined as it is."""

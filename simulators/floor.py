@@ -90,7 +90,7 @@ class MarketMachine(Protocol):
     def fill(self, venue: str, order_id: str, qty: int, now_ns: int) -> list[TimedEvent]: ...
 
     def request_quote(
-        self, venue: str, quote_req_id: str, symbol: str, side: Side | None, qty: int, now_ns: int
+        self, venue: str, quote_req_id: str, symbol: str, side: Side | None, qty: int, now_ns: int, owner: str = ""
     ) -> list[TimedEvent]: ...
 
     def status(self, symbol: str, venue: str = "") -> TradingStatus: ...
@@ -164,7 +164,7 @@ class Floor:
             case QuoteRequest() if desk.kind is VenueKind.DEALER:
                 for asked in message.related:
                     req_id, qty = message.quote_req_id, asked.order_qty
-                    self._route(self.market.request_quote(venue, req_id, asked.symbol, asked.side, qty, at_ns))
+                    self._route(self.market.request_quote(venue, req_id, asked.symbol, asked.side, qty, at_ns, owner))
             case QuoteResponse(quote_resp_type="1") if desk.kind is VenueKind.DEALER:
                 self.handle(venue, _as_order(message), owner, at_ns)
             case SecurityStatusRequest():

@@ -16,7 +16,7 @@ from random import Random
 from typing import Protocol
 
 from simulators.book import Book, Reference, Resting
-from simulators.latent import Latent
+from simulators.latent import Latent, Shape
 from simulators.market_config import LitConfig, SymbolConfig
 from simulators.takers import SIZE_TAIL, pareto_lots
 
@@ -48,6 +48,7 @@ class Scene:
     random: Random
     start_ns: int
     leaked: Callable[[int, float], None] | None = None  # sign, market orders that follow: what the lit books hear
+    busy: Shape | None = None  # of the day; none: the same all day
 
 
 class LitFlow:

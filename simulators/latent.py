@@ -39,7 +39,8 @@ class Shape:
 
 class Latent:
     """`fair_px` is what providers quote around; `pressure` is how much the order being worked has still to trade, from
-    -1 (sell) to 1 (buy), which the informed know; `activity` is a factor on all rates."""
+    -1 (sell) to 1 (buy), which the informed know; `activity` is a factor on all rates, `busy` the part of it
+    that is the shape of the day."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Latent:
         self._last_ns = start_ns
         opens_ns = start_ns if opens_ns is None else opens_ns
         busy, wild = config.day_activity, config.day_volatility
-        self._busy = Shape(busy, _mean(busy, 1.0), opens_ns, session_s) if busy else None
+        self.busy = Shape(busy, _mean(busy, 1.0), opens_ns, session_s) if busy else None
         self._wild = Shape(wild, _mean(wild, 2.0), opens_ns, session_s) if wild else None
 
     def step(self, at_ns: int) -> None:
@@ -81,8 +82,8 @@ class Latent:
         keep = exp(-0.693147 * seconds / config.volatility_half_life_s)
         self._log_factor = self._log_factor * keep + config.volatility_spread * sqrt(1.0 - keep * keep) * factor_shock
         self.activity = exp(0.5 * self._log_factor)
-        if self._busy is not None:
-            self.activity *= self._busy.at(at_ns)
+        if self.busy is not None:
+            self.activity *= self.busy.at(at_ns)
         jump = config.jump_factor if u_jump < config.jump_share else 1.0
         move = self._deviation * exp(self._log_factor) * shock * jump * sqrt(seconds)
         if self._wild is not None:

@@ -129,13 +129,13 @@ class Market:
         return self._take_events()
 
     def request_quote(
-        self, venue: str, quote_req_id: str, symbol: str, side: Side | None, qty: int, now_ns: int
+        self, venue: str, quote_req_id: str, symbol: str, side: Side | None, qty: int, now_ns: int, owner: str = ""
     ) -> list[TimedEvent]:
         """A request for a quote arrives at a dealer: QuoteMade or QuoteDeclined; nothing of another kind of venue."""
         self._run(now_ns)
         dealer = self.venues[venue]
         if isinstance(dealer, DealerVenue):
-            dealer.request_quote(quote_req_id, symbol, side, qty, now_ns)
+            dealer.request_quote(quote_req_id, symbol, side, qty, owner, now_ns)
         return self._take_events()
 
     def reduce(self, venue: str, order_id: str, qty: int, text: str, now_ns: int) -> list[TimedEvent]:
@@ -321,7 +321,9 @@ class Market:
             stream = self._stream(name, venue.name)
             leaks = self._leaks.get(name)
             leaked = leaks.leaked if leaks is not None else None
-            yield name, Scene(symbol, self.references[name], self._signals[name], stream, self._start_ns, leaked)
+            signal = self._signals[name]
+            busy = signal.busy if isinstance(signal, Latent) else None
+            yield name, Scene(symbol, self.references[name], signal, stream, self._start_ns, leaked, busy)
 
     def _stream(self, *names: str) -> Random:
         """A random stream that nobody else draws from."""

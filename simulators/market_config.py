@@ -99,6 +99,10 @@ class DealerConfig(Conduct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     skew_ticks: NotNegative = 1.5  # quote shift at full inventory
     inventory_lots: Count = 100  # "full"
     inventory_half_life_ns: Count = 60_000_000_000  # how fast the dealer hedges
+    toxic_widening: NotNegative = 0.5  # of the half spread, for each bp that a client's trades cost, relative
+    widest: Annotated[float, Meta(ge=1)] = 4.0  # half spreads, at most
+    markout_ns: Count = 5_000_000_000  # after a trade, when the dealer looks what it cost
+    toxicity_half_life_ns: Count = 300_000_000_000
     rfq_max_lots: Count = 100  # the most that is quoted on request
     rfq_size_spread: NotNegative = 1.0  # how much wider the half spread is for that, relative; less for less
     rfq_validity_ns: Count = 3_000_000_000

@@ -61,7 +61,7 @@ def test_in_a_halt_nothing_is_quoted_and_what_was_quoted_is_taken_back():
     floor = Floor()
     floor.run(SECOND)
     floor.send("FORD", "R", asked("R1", 500))
-    floor.exchange.floor.set_status("ALFA", TradingStatus.HALTED, "news", floor.world.now_ns)
+    floor.exchange.floor.set_status("ALFA", TradingStatus.HALTED, "news", "", floor.world.now_ns)
     floor.world.wake("exchange")
     before = len(floor.client("FORD").received)
     (refused,) = floor.send("FORD", "R", asked("R2", 500))

@@ -88,7 +88,7 @@ def test_a_halt_is_told_to_who_asked_and_stops_new_orders():
     client = floor.client("ARGO")
     for status, code in ((TradingStatus.HALTED, "2"), (TradingStatus.OPEN, "3")):
         before = len(client.received)
-        floor.exchange.floor.set_status("ALFA", status, "news", floor.world.now_ns)
+        floor.exchange.floor.set_status("ALFA", status, "news", "", floor.world.now_ns)
         floor.world.wake("exchange")
         floor.run(2 * LATENCY_NS)
         assert said([message for _, message in client.received[before:]], 35, 55, 326, 58) == [
