@@ -7,6 +7,9 @@ A file is written beside its place and renamed into it, so a reader sees the who
 goes on at the first batch of the earliest day that was not settled when the last one ended, and writes the days from
 there on anew: the same journal gives the same files, in one run or in many. Features are the float32 that were served,
 to the bit.
+
+A venue may take a fill back, or correct it, when its day has long been settled. Then the journal is read once more from
+the beginning of that day, and the day's files are written anew.
 """
 
 import os
@@ -38,6 +41,7 @@ SCHEMAS = {
     table: pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()]) for table, columns in COLUMNS.items()
 }
 _EPOCH_DAY = date(1970, 1, 1)
+_STARTS_KEPT = 60  # days
 _LOOKED_AT = 2_000  # batches between two looks for settled days
 
 
@@ -46,10 +50,14 @@ class ArchiveError(Exception):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """The next run begins at batch number `batch`, where day `day` begins. The days before are settled."""
+    """The next run begins at batch number `batch`, where day `day` begins. The days before are settled.
+
+    `starts`: the first batches of the latest of those, for what comes late.
+    """
 
     batch: int = 0
     day: str = ""
+    starts: dict[str, int] = {}
 
 
 @dataclass
@@ -61,6 +69,8 @@ class Taken:
     partitions: int = 0
     days: int = 0
     settled: int = 0
+    corrected: int = 0  # days written anew because of what came late
+    too_late: int = 0  # orders that something was said of when their day could not be read again
 
 
 def cursor(archive: Path, epoch: str) -> Cursor:
@@ -76,31 +86,43 @@ def cursor(archive: Path, epoch: str) -> Cursor:
 def take_in(
     archive: Path,
     epoch: str,
-    batches: Iterable[list[AnyFact]],
+    read_from: Callable[[int], Iterable[list[AnyFact]]],
     progress: Callable[[int], None] = lambda batches: None,
+    first_batch: int = 0,
 ) -> Taken:
-    """Brings the archive up to date with a journal of that epoch: `batches` are those from `cursor` on."""
+    """Brings the archive up to date with a journal of that epoch, read from the batch of any number on.
+
+    Batches before the `first_batch` are not in the journal any more.
+    """
     begun = cursor(archive, epoch)
     rows, taken = ArchiveRows(epoch), Taken()
-    day_starts: dict[int, int] = {}  # day -> number of its first batch
+    day_starts = {_day_number(day): batch for day, batch in begun.starts.items() if batch >= first_batch}
     number, last_day = begun.batch, 0
-    for number, batch in enumerate(batches, begun.batch + 1):
+    for number, batch in enumerate(read_from(begun.batch), begun.batch + 1):
         for fact in batch:
             if (day := fact.at_ns // DAY_NS) > last_day:
                 day_starts[day], last_day = number - 1, day
             rows.apply(fact)
         if number % _LOOKED_AT == 0:
-            _write_settled(archive, epoch, rows, taken, day_starts)
+            _write_settled(archive, epoch, rows, taken, day_starts, read_from)
             progress(number - begun.batch)
     taken.batches = number - begun.batch
-    _write_settled(archive, epoch, rows, taken, day_starts)
+    _write_settled(archive, epoch, rows, taken, day_starts, read_from)
     for day in rows.days():
         _write_day(archive, epoch, rows, day, taken)
+    _correct(archive, epoch, rows, taken, day_starts, read_from)
     progress(taken.batches)
     return taken
 
 
-def _write_settled(archive: Path, epoch: str, rows: ArchiveRows, taken: Taken, day_starts: dict[int, int]) -> None:
+def _write_settled(
+    archive: Path,
+    epoch: str,
+    rows: ArchiveRows,
+    taken: Taken,
+    day_starts: dict[int, int],
+    read_from: Callable[[int], Iterable[list[AnyFact]]],
+) -> None:
     """Writes the days that can't change any more, forgets them, and lets the next run begin behind them."""
     for day in rows.days():
         if not rows.is_settled(day):
@@ -109,8 +131,45 @@ def _write_settled(archive: Path, epoch: str, rows: ArchiveRows, taken: Taken, d
         rows.forget(day)
         taken.settled += 1
         following = min(later for later in day_starts if later > day)
-        place = Cursor(day_starts[following], day_text(following))
+        _correct(archive, epoch, rows, taken, day_starts, read_from)  # the next run doesn't hear of it again
+        starts = {day_text(past): day_starts[past] for past in sorted(day_starts) if past < following}
+        place = Cursor(day_starts[following], day_text(following), dict(list(starts.items())[-_STARTS_KEPT:]))
         _replace(archive / "cursors" / f"{quote(epoch, safe='')}.json", msgspec.json.encode(place))
+
+
+def _correct(
+    archive: Path,
+    epoch: str,
+    rows: ArchiveRows,
+    taken: Taken,
+    day_starts: dict[int, int],
+    read_from: Callable[[int], Iterable[list[AnyFact]]],
+) -> None:
+    """Writes the settled days anew of whose orders something was said that changes their rows."""
+    late, wrong = set(rows.late), set()
+    rows.late.clear()
+    for day in sorted(day_starts, reverse=True):
+        if not late:
+            break
+        known = read_table(archive, "children", day_text(day), ["epoch", "child_id"]).filter(
+            pa.compute.field("epoch") == epoch
+        )
+        if found := late.intersection(known["child_id"].to_pylist()):
+            wrong.add(day)
+            late -= found
+    taken.too_late += len(late)
+    if not wrong:
+        return
+    again = ArchiveRows(epoch)
+    for number, batch in enumerate(read_from(day_starts[min(wrong)]), 1):
+        for fact in batch:
+            again.apply(fact)
+        if number % _LOOKED_AT == 0:
+            for day in [day for day in again.days() if day not in wrong and again.is_settled(day)]:
+                again.forget(day)
+    for day in wrong:
+        _write_day(archive, epoch, again, day, taken)
+        taken.corrected += 1
 
 
 def _write_day(archive: Path, epoch: str, rows: ArchiveRows, day: int, taken: Taken) -> None:
@@ -141,6 +200,10 @@ def _table(table: str, rows: list[Row]) -> pa.Table:
 
 def day_text(day: int) -> str:
     return (_EPOCH_DAY + timedelta(days=day)).isoformat()
+
+
+def _day_number(text: str) -> int:
+    return (date.fromisoformat(text) - _EPOCH_DAY).days
 
 
 def days(archive: Path, table: str = "children") -> list[str]:

@@ -2,7 +2,8 @@
 
 A row belongs to the UTC day and the symbol of its decision, child or parent, whatever happens to it later. A day is
 settled when nothing that is still to come can change one of its rows; until then its rows say what is known so far, as
-labels do: a child that is still open is censored.
+labels do: a child that is still open is censored. What comes later all the same (a venue that takes a fill back) is
+said in `late`.
 """
 
 from collections import defaultdict
@@ -16,6 +17,9 @@ from domain.facts import (
     AnyFact,
     ChildCanceled,
     ChildExpired,
+    ChildFillBusted,
+    ChildFillCorrected,
+    ChildFilled,
     ChildRejected,
     ChildSubmitted,
     DecisionMade,
@@ -173,6 +177,7 @@ class ArchiveRows:
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self.last_ns = 0
+        self.late: set[str] = set()  # children of forgotten or earlier days that something was said of
         self._lives = ChildLives()
         self._decisions: dict[Partition, list[DecisionMade]] = defaultdict(list)
         self._children: dict[Partition, list[tuple[int, ChildLife]]] = defaultdict(list)
@@ -184,6 +189,8 @@ class ArchiveRows:
         self._lives.apply(fact)
         self.last_ns = max(self.last_ns, fact.at_ns)
         match fact:
+            case ChildFilled() | ChildFillBusted() | ChildFillCorrected() if self._lives.of(fact.child_id) is None:
+                self.late.add(fact.child_id)
             case DecisionMade():
                 self._decisions[fact.at_ns // DAY_NS, fact.symbol].append(fact)
             case ChildSubmitted():
@@ -291,8 +298,8 @@ class ArchiveRows:
             "filled": label.filled,
             "known": label.known,
             "settled_ns": label.settled_ns,
-            "filled_qty": life.filled_qty,
-            "filled_fraction": life.filled_qty / child.order_qty,
+            "filled_qty": life.counted_qty,
+            "filled_fraction": life.counted_qty / child.order_qty,
             "ended": _ENDS.get(type(life.ended), "filled" if life.filled_qty >= child.order_qty else "open"),
             "text": life.ended.text if life.ended is not None else "",
         }

@@ -133,7 +133,7 @@ def dataset(facts: Iterable[AnyFact], feature_names: tuple[str, ...]) -> Dataset
         settled_ns=np.array([label.settled_ns for _, label, _ in rows], dtype=np.int64),
         horizon_ns=np.array([child.horizon_ns for child in children], dtype=np.int64),
         at_ns=np.array([child.at_ns for child in children], dtype=np.int64),
-        filled_fraction=np.array([life.filled_qty / life.submitted.order_qty for life, _, _ in rows]),
+        filled_fraction=np.array([life.counted_qty / life.submitted.order_qty for life, _, _ in rows]),
         predicted=np.array([candidate.fill_probability for _, _, candidate in rows]),
         markout_bps=np.array([life.markout_bps(MARKOUT_NS) for life, _, _ in rows]),
         venue=np.array([child.venue for child in children], dtype=np.str_),

@@ -122,6 +122,11 @@ class ChildLife:
                 fill = self._fill_of[fact.exec_id]
                 fill.markouts_bps[fact.after_ns] = markout_bps(self.submitted, fill.fact, fact.mid2_px)
 
+    @property
+    def counted_qty(self) -> int:
+        """What is left of its fills after busts and corrections."""
+        return sum(fill.qty for fill in self.fills)
+
     def markout_bps(self, after_ns: int) -> float:
         """Of its fills so long after each, weighted by shares; NaN where none was measured."""
         marked = [(fill.markouts_bps[after_ns], fill.qty) for fill in self.fills if after_ns in fill.markouts_bps]

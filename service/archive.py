@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from domain.facts import AnyFact, EpochStarted
+from domain.facts import EpochStarted
 from learning.archive import ArchiveError, Taken, cursor, take_in
 from learning.archive_rows import COLUMNS
 from router.features import FEATURES
@@ -25,12 +25,18 @@ from service.archive_check import check_features
 from service.command import NARROWEST, CommandError
 from service.config import load
 from service.journal import read
+from service.journal_read import first_batch, read_from, segments
+from service.recovery import recover
 
 SHOWN = 1_000  # rows of an answer, unless asked for more
 
 
 def epoch_of(journal: Path) -> str:
-    """The epoch with which a journal begins; ArchiveError where it begins with something else."""
+    """The epoch of a journal; ArchiveError where it begins with something else."""
+    if journal.is_dir() and int(segments(journal)[0].stem) > 1:  # what it began with was taken away
+        image = recover(journal).image
+        assert image is not None  # or it would have been refused
+        return image.state.epoch
     for batch in read(journal):
         for fact in batch:
             if isinstance(fact, EpochStarted):
@@ -47,8 +53,13 @@ def bring_up_to_date(journal: Path, archive: Path, console: Console) -> Taken:
     with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
         since = f" from {begun.day} on" if begun.day else ""
         reading = bars.add_task(f"archive {journal}{since}", total=None)
-        batches: Iterable[list[AnyFact]] = islice(read(journal), begun.batch, None)
-        return take_in(archive, epoch, batches, lambda done: bars.update(reading, completed=done))
+        return take_in(
+            archive,
+            epoch,
+            lambda batch: read_from(journal, batch),
+            lambda done: bars.update(reading, completed=done),
+            first_batch(journal),
+        )
 
 
 def update(args: argparse.Namespace) -> int:
@@ -58,6 +69,10 @@ def update(args: argparse.Namespace) -> int:
         f"{args.archive}: {taken.batches:,} batches read, {taken.days} days written "
         f"({taken.settled} of them settled), {taken.partitions} files, {taken.rows:,} rows"
     )
+    if taken.corrected:
+        print(f"{taken.corrected} settled days written anew: fills of them were taken back or corrected")
+    if taken.too_late:
+        print(f"{taken.too_late} orders of days that are not in the journal any more have changed; not taken in")
     return 0
 
 

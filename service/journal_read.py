@@ -7,6 +7,7 @@ silence, because the facts behind it would be applied to a state that lacks thos
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -84,6 +85,22 @@ def read(path: Path, first_segment: int = 0) -> Iterator[list[AnyFact]]:
     """
     for file, offset, payload in payloads(path, first_segment):
         yield decode(file, offset, payload)
+
+
+def read_from(path: Path, batch: int) -> Iterator[list[AnyFact]]:
+    """The batches of a journal from number `batch` on, counted from 0; JournalError where they were taken away."""
+    begun = [(file, header.batches_before) for file in segments(path) if (header := header_of(file)) is not None]
+    fitting = [(file, before) for file, before in begun if before <= batch]
+    if begun and not fitting:
+        raise JournalError(path, f"begins with batch {begun[0][1]}, expected one that has batch {batch}")
+    for file, before in fitting[-1:]:
+        yield from islice(read(path, int(file.stem) if path.is_dir() else 0), batch - before, None)
+
+
+def first_batch(path: Path) -> int:
+    """The number of the first batch that is still there."""
+    header = header_of(segments(path)[0])
+    return header.batches_before if header is not None else 0
 
 
 def decode(file: Path, offset: int, payload: bytes) -> list[AnyFact]:

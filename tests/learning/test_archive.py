@@ -88,12 +88,16 @@ def journal(count=4):
     return batches
 
 
+def source(batches):
+    return lambda number: batches[number:]
+
+
 def tree(archive: Path):
     return {path.relative_to(archive).as_posix(): path.read_bytes() for path in archive.rglob("*") if path.is_file()}
 
 
 def test_rows_of_each_table(tmp_path):
-    taken = take_in(tmp_path, "e1", journal(1))
+    taken = take_in(tmp_path, "e1", source(journal(1)))
     assert (taken.batches, taken.days, taken.settled) == (9, 1, 0)
     (only,) = days(tmp_path)
     assert only == "2023-11-14"
@@ -129,7 +133,7 @@ def test_features_are_kept_to_the_bit(tmp_path):
     odd[1, 1] = -0.0
     batches = journal(1)
     batches[2][0] = decision([candidate("LIT1"), candidate("DARK1", Action.MID_PEG)], odd, 1, 0)
-    take_in(tmp_path, "e1", batches)
+    take_in(tmp_path, "e1", source(batches))
     for table in ("candidates", "children"):
         served = read_table(tmp_path, table, "2023-11-14")["features"].combine_chunks().flatten().to_numpy()
         assert served.tobytes() == odd.tobytes()
@@ -137,7 +141,7 @@ def test_features_are_kept_to_the_bit(tmp_path):
 
 def test_the_dataset_is_the_one_of_the_facts(tmp_path):
     batches = journal()
-    take_in(tmp_path, "e1", batches)
+    take_in(tmp_path, "e1", source(batches))
     expected = of_facts((fact for batch in batches for fact in batch), NAMES)
     found = dataset(tmp_path, NAMES, last_schema(tmp_path, days(tmp_path)[-1]), days(tmp_path))
     assert found.data_hash() == expected.data_hash()
@@ -149,33 +153,34 @@ def test_the_dataset_is_the_one_of_the_facts(tmp_path):
 @pytest.mark.parametrize("cuts", [[5], [9, 10, 11], [17, 25, 30], list(range(1, 33))])
 def test_many_runs_make_the_files_of_one(tmp_path, cuts):
     batches = journal()
-    take_in(tmp_path / "whole", "e1", batches)
+    take_in(tmp_path / "whole", "e1", source(batches))
     read = 0
     for cut in [*cuts, len(batches)]:
-        begun = cursor(tmp_path / "parts", "e1")
-        taken = take_in(tmp_path / "parts", "e1", batches[begun.batch : cut])
+        taken = take_in(tmp_path / "parts", "e1", source(batches[:cut]))
         read += taken.batches
     assert tree(tmp_path / "parts") == tree(tmp_path / "whole")
     assert read < len(batches) * (len(cuts) + 1)
 
 
 def test_a_settled_day_is_not_read_again(tmp_path):
-    take_in(tmp_path, "e1", journal(2))
-    assert cursor(tmp_path, "e1") == Cursor(9, "2023-11-15")  # the first day is settled, the second may go on
+    take_in(tmp_path, "e1", source(journal(2)))
+    assert cursor(tmp_path, "e1") == Cursor(
+        9, "2023-11-15", {"2023-11-14": 0}
+    )  # the first day is settled, the second may go on
     before = tree(tmp_path)
-    assert take_in(tmp_path, "e1", journal(2)[9:]).settled == 0
+    assert take_in(tmp_path, "e1", source(journal(2))).settled == 0
     assert tree(tmp_path) == before
 
 
 def test_a_day_stays_open_with_its_orders(tmp_path):
     batches = [batch for batch in journal(2) if not (isinstance(batch[0], ParentDone) and batch[0].parent_id == "P1")]
-    take_in(tmp_path, "e1", batches)
+    take_in(tmp_path, "e1", source(batches))
     assert cursor(tmp_path, "e1") == Cursor()
     assert read_table(tmp_path, "parents", "2023-11-14")["status"].to_pylist() == ["open"]
 
 
 def test_a_child_belongs_to_the_day_of_its_submission(tmp_path):
-    take_in(tmp_path, "e1", [*journal(0), *day(1, MIDNIGHT_S - 1)])
+    take_in(tmp_path, "e1", source([*journal(0), *day(1, MIDNIGHT_S - 1)]))
     assert days(tmp_path) == ["2023-11-14"]
     assert read_table(tmp_path, "outcomes", "2023-11-14")["filled"].to_pylist() == [True, False]
 
@@ -199,15 +204,15 @@ def test_a_child_belongs_to_the_day_of_its_submission(tmp_path):
     ],
 )  # fmt: skip
 def test_busts_and_corrections_count(tmp_path, fact, expected):
-    take_in(tmp_path, "e1", [*journal(1), [fact]])
+    take_in(tmp_path, "e1", source([*journal(1), [fact]]))
     (found,) = read_table(tmp_path, "fills", "2023-11-14").to_pylist()
     assert (found["last_qty"], found["last_px"], found["busted"]) == expected
     assert read_table(tmp_path, "parents", "2023-11-14")["filled_qty"].to_pylist() == [expected[0]]
 
 
 def test_journals_lie_beside_each_other(tmp_path):
-    take_in(tmp_path, "e1", journal(1))
-    take_in(tmp_path, "e/2", journal(1))
+    take_in(tmp_path, "e1", source(journal(1)))
+    take_in(tmp_path, "e/2", source(journal(1)))
     assert read_table(tmp_path, "children", "2023-11-14").num_rows == 4
     assert not list(tmp_path.rglob(".*"))  # nothing half written is left
 
@@ -219,6 +224,50 @@ def test_what_is_missing_or_broken_is_named(tmp_path):
     (tmp_path / "cursors" / "e1.json").write_text("{")
     with pytest.raises(ArchiveError, match=r"e1\.json: .*expected the place where the last run ended"):
         cursor(tmp_path, "e1")
-    take_in(tmp_path, "e2", journal(1))
+    take_in(tmp_path, "e2", source(journal(1)))
     with pytest.raises(ArchiveError, match="3 features a child, expected 4"):
         dataset(tmp_path, (*NAMES, "more"), "s1", days(tmp_path))
+
+
+# --- what comes after the day is settled ---
+
+
+def taken_back(journal, number, s):
+    """The journal with a bust of the fill of that day, told at that time."""
+    bust = ChildFillBusted(
+        at_ns=at(s), child_id=f"C{number}a", venue="LIT1", exec_id=f"B{number}", exec_ref_id="E1", last_qty=100,
+        last_px=1_000_000,
+    )  # fmt: skip
+    place = next((n for n, batch in enumerate(journal) if batch[0].at_ns > bust.at_ns), len(journal))
+    return [*journal[:place], [bust], *journal[place:]]
+
+
+@pytest.mark.parametrize("cuts", [[], [10, 18], [20, 28], list(range(1, 34))])
+@pytest.mark.parametrize("told_s", [DAY + 40, 2 * DAY + 30])
+def test_a_fill_taken_back_after_its_day_corrects_the_rows(tmp_path, cuts, told_s):
+    batches = taken_back(journal(), 1, told_s)
+    corrected = 0
+    for cut in [*cuts, len(batches)]:
+        taken = take_in(tmp_path, "e1", source(batches[:cut]))
+        corrected += taken.corrected
+        assert taken.too_late == 0
+    assert corrected >= 1 or len(cuts) < 10  # read in one go, it is not late
+    (fill_row,) = read_table(tmp_path, "fills", "2023-11-14").to_pylist()
+    assert (fill_row["last_qty"], fill_row["busted"]) == (0, True)
+    assert read_table(tmp_path, "outcomes", "2023-11-14")["filled_qty"].to_pylist() == [0, 0]
+    assert read_table(tmp_path, "outcomes", "2023-11-14")["markout_10s_bps"].to_pylist() == [None, None]
+    assert read_table(tmp_path, "parents", "2023-11-14")["filled_qty"].to_pylist() == [0]
+    expected = of_facts((fact for batch in batches for fact in batch), NAMES)
+    found = dataset(tmp_path, NAMES, last_schema(tmp_path, days(tmp_path)[-1]), days(tmp_path))
+    assert found.data_hash() == expected.data_hash()
+    before = tree(tmp_path)
+    assert take_in(tmp_path, "e1", source(batches)).corrected == 0  # the day that told of it is settled too
+    assert tree(tmp_path) == before
+
+
+def test_what_can_not_be_read_again_is_counted(tmp_path):
+    take_in(tmp_path, "e1", source(journal()))
+    batches = taken_back(journal(), 1, 4 * DAY)
+    taken = take_in(tmp_path, "e1", source(batches), first_batch=9)
+    assert (taken.corrected, taken.too_late) == (0, 1)
+    assert read_table(tmp_path, "fills", "2023-11-14")["last_qty"].to_pylist() == [100]

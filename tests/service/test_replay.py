@@ -30,6 +30,7 @@ from router import scoring
 from router.model import ModelRefused
 from router.state import State
 from service.journal import Journal
+from service.journal_read import JournalError, first_batch, read_from
 from service.node import Node
 from service.replay import Replayer, verify
 from service.snapshot import snapshot_name, state_hash, write
@@ -278,3 +279,19 @@ def test_a_rollback_that_the_evidence_does_not_say_is_a_difference(tried: Platfo
     replayer.feed([*batches[: number + 1], [invented]])
     (difference,) = replayer.differences
     assert (difference.cause, difference.recorded, difference.decided) == ("evidence", invented, None)
+
+
+def test_a_journal_is_read_from_any_batch_that_is_still_there(platform: Platform, tmp_path: Path):
+    path, batches = journal_of(platform, tmp_path), list(platform.process.recorded())
+    half = len(batches) // 2
+    for number in (0, 1, half - 1, half, len(batches) - 1, len(batches)):
+        assert list(read_from(path, number)) == batches[number:]
+    (path / "00000001.journal").unlink()  # as retention would
+    assert first_batch(path) == half
+    assert list(read_from(path, half + 1)) == batches[half + 1 :]
+    with pytest.raises(JournalError, match=f"begins with batch {half}, expected one that has batch 3"):
+        list(read_from(path, 3))
+    pytest.importorskip("duckdb", reason="the extra 'archive' is not installed")
+    from service.archive import epoch_of
+
+    assert epoch_of(path) == platform.node.state.epoch
