@@ -61,6 +61,10 @@ class DealerQuoted(msgspec.Struct, frozen=True, gc=False):
     valid_until_ns: int
     quote_req_id: str = ""  # of the request that it answers, and for which alone it is; "": streamed
 
+    def offered(self, side: Side) -> tuple[int, int]:
+        """Price and quantity for an order of `side`."""
+        return (self.ask_px, self.ask_qty) if side is Side.BUY else (self.bid_px, self.bid_qty)
+
 
 class AuctionIndicated(msgspec.Struct, frozen=True, gc=False):
     """What an auction would do now: the shares that it would cross at `px` (0: none), and how many more there are to

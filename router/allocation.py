@@ -150,7 +150,7 @@ class Filling:
             DEALER: int(policy.max_dealer_share * wanted.qty),
         }
         self.qtys = [0] * len(candidates)
-        self.notes = [""] * len(candidates)
+        self.notes = [candidate.doubt for candidate in candidates]
         self.children = 0
         self.reserved = -1
         self.posted: dict[str, int] = {}  # lit venue -> the one candidate that rests there
@@ -180,7 +180,7 @@ class Filling:
         Also where what takes comes between the first that rests and the dark.
         """
         share_qty = int(self.policy.min_dark_share * self.left_qty)
-        dark = next((index for index in self.ranked if self.candidates[index].kind is DARK), None)
+        dark = next((index for index in self.ranked if self._is_open_dark(index)), None)
         if dark is None or self.children + 1 >= self.policy.max_children_per_decision:
             return  # a single child is for the cheapest
         if self.qtys[dark]:  # tried already
@@ -189,6 +189,9 @@ class Filling:
             self._give(dark, share_qty)
             self.children += 1
             self.reserved = dark
+
+    def _is_open_dark(self, index: int) -> bool:
+        return self.candidates[index].kind is DARK and not self.candidates[index].doubt
 
     def _needed_qty(self, index: int) -> int:
         """The smallest child that the candidate and the policy allow, in whole lots."""
@@ -202,6 +205,8 @@ class Filling:
             return
         candidate = self.candidates[index]
         needed_qty = self._needed_qty(index)
+        if candidate.doubt:
+            return
         if self.children == self.policy.max_children_per_decision:
             self.notes[index] = f"policy: max_children_per_decision {self.children}"
         elif candidate.venue in self.posted and candidate.action in _POSTS:

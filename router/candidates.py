@@ -21,6 +21,7 @@ POST, IMPROVE, TAKE, MID_PEG, TAKE_QUOTE, AUCTION = Action
 LIT, DARK, DEALER = VenueKind
 _IMMEDIATE = (TAKE, TAKE_QUOTE)
 NO_QUOTES: Mapping[str, DealerQuoted] = {}
+NO_DOUBTS: Mapping[tuple[str, Action], str] = {}
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +34,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     quote_id: str = ""
     horizon_ns: int = 0  # how long it may rest; 0: immediate-or-cancel
     queue_ahead_qty: int = 0  # displayed at the same or a better price at the venue
+    doubt: str = ""  # why nothing may be sent there now
 
 
 def candidates(
@@ -46,16 +48,20 @@ def candidates(
     now_ns: int,
     terms: Terms | None = None,
     requested: Mapping[str, DealerQuoted] = NO_QUOTES,
+    doubts: Mapping[tuple[str, Action], str] = NO_DOUBTS,
 ) -> list[Candidate]:
     """Candidates at `venues` (those that are up) for a slice of an order with `limit_px` (0: none), in venue order.
 
     `terms`: what the client's instructions narrow it to; their limit stands in for the order's. `requested`: quotes
-    that dealers made for this order alone, by venue; one of them stands in for what the dealer streams.
+    that dealers made for this order alone, by venue; one of them stands in for what the dealer streams. `doubts`: what
+    is not believed of a venue now; it stays a candidate, for the record, and gets nothing.
     """
     if not view.mid2_px:
         return []
     scan = _Scan(side, limit_px if terms is None else terms.limit_px, wanted, view, instrument, policy, terms)
     scan.requested = requested
+    # What a dealer answers to a request is new, whatever became of its streamed quotes.
+    scan.doubts = {place: why for place, why in doubts.items() if place[0] not in requested} if doubts else doubts
     if TAKE in policy.actions:
         scan.find_take_limit(venues, now_ns)
     for name, venue in venues.items():
@@ -69,7 +75,9 @@ def candidates(
             scan.dark(name, venue)
         else:
             scan.dealer(name, now_ns)
-    return scan.found
+    if not scan.doubts:
+        return scan.found
+    return [msgspec.structs.replace(one, doubt=scan.doubts.get((one.venue, one.action), "")) for one in scan.found]
 
 
 class _Scan:
@@ -78,6 +86,7 @@ class _Scan:
     __slots__ = (
         "actions",
         "dark_rest_ns",
+        "doubts",
         "far_px",
         "found",
         "instrument",
@@ -109,6 +118,7 @@ class _Scan:
     ) -> None:
         self.found: list[Candidate] = []
         self.requested = NO_QUOTES
+        self.doubts = NO_DOUBTS
         self.side, self.sign = side, side.sign
         self.is_buy = self.sign > 0
         self.limit_px = limit_px
@@ -136,6 +146,8 @@ class _Scan:
             if name in self.policy.excluded_venues:
                 continue
             book = self.view.books.get(name)
+            if (name, TAKE) in self.doubts or (name, TAKE_QUOTE) in self.doubts:
+                continue
             if terms.kind is LIT and book is not None:
                 far = book.asks if self.is_buy else book.bids
                 levels += [(sign * px, qty) for px, qty in far.items() if sign * px <= worst]
@@ -196,7 +208,7 @@ class _Scan:
         quote = self.requested.get(venue) or self.view.quotes.get(venue)
         if quote is None or TAKE_QUOTE not in self.actions:
             return None
-        px, qty = (quote.ask_px, quote.ask_qty) if self.is_buy else (quote.bid_px, quote.bid_qty)
+        px, qty = quote.offered(self.side)
         lives = quote.valid_until_ns > now_ns + self.policy.quote_margin_ms * 1_000_000
         # A quote is taken at its own price or not at all.
         if lives and qty > 0 and px == self._on_tick(px) and self.sign * px <= self.sign * self.worst_px:

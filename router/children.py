@@ -32,6 +32,7 @@ from domain.orders import ChildOrder
 from domain.parent import Executions, apply_execution
 from risk.exposure import Exposure
 from risk.rate import MessageRate
+from router.doubts import Doubts
 from router.health import VenueHealth
 from router.markouts import DueMarkouts
 from router.parents import Appliers, Parents
@@ -51,6 +52,7 @@ class Children(Parents):
         self.statistics = VenueStatistics()
         self.health = VenueHealth()
         self.markouts = DueMarkouts()
+        self.doubts = Doubts()
         self.child_count = 0
         self.cancel_count = 0
         self.replace_count = 0
@@ -114,6 +116,7 @@ class Children(Parents):
         if self.statistics.apply_filled(child, fact):
             self.health.apply_order(order, True, fact.at_ns)
         self.markouts.apply_filled(order, fact)
+        self.doubts.apply_filled(order)
         self.trial.apply_filled(self.parents[order.parent_id].accepted, child, fact)
         if not child.is_open:
             self._forget_open(child)
@@ -155,6 +158,7 @@ class Children(Parents):
             if counted:
                 self.health.apply_order(child.submitted, child.cum_qty > 0, fact.at_ns)
             self.trial.apply_ended(child, known=counted)
+            self.doubts.apply_ended(child, fact.at_ns)
             if child.submitted.action is Action.AUCTION and not child.cancel_reason:
                 expired = child.ord_status is OrdStatus.EXPIRED
                 self.auctioned[child.submitted.parent_id] = OrdStatus.EXPIRED if expired else OrdStatus.CANCELED

@@ -39,7 +39,7 @@ from router.ranking import RecentRates, ranked
 from router.scoring import score
 from router.state import State
 from router.strategies import Slice
-from router.terms import Terms, passed_on
+from router.terms import IMMEDIATE, Terms, passed_on
 
 _NOTHING: Features = np.zeros((0, len(FEATURES)), dtype=np.float32)
 
@@ -152,7 +152,11 @@ class Routing:
         reachable = self._reachable(state, parent)
         policy, limit_px = self._policy(parent), parent.limit_px
         quoted = offers(parent.parent_id, view, state)
-        found = candidates(order.side, limit_px, slice_, view, reachable, instrument, policy, now_ns, terms, quoted)
+        # An order that has this one chance asks anyway.
+        doubts = {} if order.time_in_force in IMMEDIATE else state.doubts.notes(view, order.side, now_ns)
+        found = candidates(
+            order.side, limit_px, slice_, view, reachable, instrument, policy, now_ns, terms, quoted, doubts
+        )
         if not found:
             return found, _NOTHING
         index = self._venue_index
@@ -266,6 +270,7 @@ class Routing:
                 instructions=passed_on(parent, icebergs.get(index, 0)),
                 fill_probability=record.fill_probability,
                 markout_bps=record.markout_bps - record.markout_shift_bps,
+                shown_qty=0 if candidate.horizon_ns else candidate.max_qty,
             )
             yield self.gate(state, parent, child, view, now_ns)
 

@@ -1,12 +1,14 @@
 """The orders that look at the market all the time: stops that wait for their price, pegs that follow theirs.
 
+An order that did not get all that it wanted because some venue is not believed looks too, at what that venue shows.
+
 Which they are follows from the state, so a restart finds them again. What a peg last looked at is remembered only to
 let it alone while nothing moved and to keep its pace: `peg_interval_ms` of the policy between two changes of price.
 That has to be longer than a venue's market data needs to show what we did: until then an order of ours that has moved
 is still seen where it was, one that was sent is counted and not seen, and a peg would follow its own shadow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from domain.facts import AnyFact, ChildReplaceRequested
 from domain.fields import OrdType, VenueKind
@@ -14,6 +16,7 @@ from domain.market import MarketUpdate, MarketView, TradePrinted
 from domain.orders import ChildOrder, ParentOrder
 from risk.checks import check_reprice
 from router import display, pegs, terms
+from router.doubts import Place
 from router.routing import Routing
 from router.state import State
 from router.terms import Terms
@@ -25,13 +28,14 @@ class Watching:
         self._by_symbol: dict[str, dict[str, None]] = {}  # parent_ids, in the order in which they came
         self._looked_px: dict[str, int] = {}  # parent_id -> the peg's price when it last looked
         self._moved_ns: dict[str, int] = {}  # parent_id -> when it last sent or moved an order
+        self._hopes: dict[str, frozenset[Place]] = {}  # parent_id -> where nothing was believed at its last decision
         self._has_dark = any(venue.kind is VenueKind.DARK for venue in routing.venues.values())
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._by_symbol
 
     def add(self, parent: ParentOrder) -> None:
-        if parent.awaits_trigger or parent.ord_type is OrdType.PEGGED:
+        if self._looks(parent):
             self._by_symbol.setdefault(parent.accepted.symbol, {})[parent.parent_id] = None
 
     def parents(self, symbol: str) -> list[ParentOrder]:
@@ -40,12 +44,13 @@ class Watching:
         found = []
         for parent_id in list(watched):
             parent = self._state.open_parents.get(parent_id)
-            if parent is not None and (parent.awaits_trigger or parent.ord_type is OrdType.PEGGED):
+            if parent is not None and self._looks(parent):
                 found.append(parent)
             else:
                 del watched[parent_id]
                 self._looked_px.pop(parent_id, None)
                 self._moved_ns.pop(parent_id, None)
+                self._hopes.pop(parent_id, None)
         if not watched:
             self._by_symbol.pop(symbol, None)
         return found
@@ -55,13 +60,28 @@ class Watching:
         instrument = self._routing.instruments.get(parent.accepted.symbol)
         return instrument is not None and instrument.hours.is_open(now_ns)
 
+    def hope(self, parent: ParentOrder, places: Iterable[Place]) -> None:
+        """The order waits for these venues to show something else."""
+        self._hopes[parent.parent_id] = frozenset(places)
+        self.add(parent)
+
+    def _looks(self, parent: ParentOrder) -> bool:
+        return parent.awaits_trigger or parent.ord_type is OrdType.PEGGED or parent.parent_id in self._hopes
+
     def due_ns(self, parent: ParentOrder, update: MarketUpdate, now_ns: int) -> int | None:
-        """When a peg may look at a market that moved, None while its price is what it was."""
+        """When an order may look at a market that moved, None while what it looks at is what it was."""
         if isinstance(update, TradePrinted):
             return None
-        if self.peg_px(parent) == self._looked_px.get(parent.parent_id):
-            return None
-        return max(self.paced_ns(parent), now_ns)
+        dues_ns = []
+        if parent.ord_type is OrdType.PEGGED and self.peg_px(parent) != self._looked_px.get(parent.parent_id):
+            dues_ns.append(max(self.paced_ns(parent), now_ns))
+        hopes = [place for place in self._hopes.get(parent.parent_id, ()) if place[0] == update.venue]
+        if hopes:
+            doubts = self._state.doubts.places(self._market.symbol(update.symbol), parent.accepted.side, now_ns)
+            dues_ns += [doubts.get(place, now_ns) for place in hopes]
+            if now_ns in dues_ns:
+                del self._hopes[parent.parent_id]  # until the next decision says what is still not believed
+        return min(dues_ns, default=None)
 
     def paced_ns(self, parent: ParentOrder) -> int:
         """The earliest time at which a peg may move its orders again."""

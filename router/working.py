@@ -24,7 +24,8 @@ from router.fitting import fits, surplus
 from router.phases import RETRY_MAX_NS, RETRY_NS, Phases
 from router.routing import Routing
 from router.state import State
-from router.terms import IMMEDIATE
+from router.strategies import Slice
+from router.terms import IMMEDIATE, Terms
 from router.timers import ACK, is_overdue
 from router.triggers import triggered
 from router.watching import Watching
@@ -167,32 +168,40 @@ class Working(Phases):
         terms = self.watching.terms(parent)
         if parent.ord_type is OrdType.PEGGED and terms is not None:
             yield from self._reprice(parent, terms.rest_px, now_ns)
-        view = self.market.symbol(order.symbol)
         slice_ = strategies.next_slice(parent, state.open_qty(parent_id), now_ns, instrument.lot_qty)
-        wake_ns = strategies.next_wake_ns(parent, now_ns)
         if slice_ is not None:
-            venues, policy = self.routing.venues, self.routing.policy
-            yield from quoting.ask(parent, slice_, view, state, venues, policy, instrument.lot_qty, now_ns)
-            if until_ns := quoting.waits_until_ns(parent_id, view, state):
-                self.timers.wake(until_ns, parent_id)
-                return
-            for fact in self.routing.decide(state, parent, slice_, view, now_ns, terms):
-                yield fact
-                child = state.children.get(getattr(fact, "child_id", ""))
-                if child is not None:
-                    self.timers.await_answer(child, ACK, now_ns)
-                    if child.submitted.horizon_ns:
-                        self.timers.rest_until(now_ns + child.submitted.horizon_ns, child)
-                        self.watching.moved(parent, now_ns)
-            if order.time_in_force in IMMEDIATE:
-                if not state.open_children[parent_id]:
-                    yield from self.settle(parent, now_ns)  # nothing could be taken: it has ended
-                return
-            idle = state.idle_decisions[parent_id]
-            if idle:
-                wake_ns = now_ns + min(RETRY_NS << (idle - 1), RETRY_MAX_NS) if idle < 8 else now_ns + RETRY_MAX_NS
+            yield from self._send(parent, slice_, terms, now_ns)
+        elif (wake_ns := strategies.next_wake_ns(parent, now_ns)) is not None:
+            self.timers.wake(wake_ns, parent_id)
+
+    def _send(self, parent: ParentOrder, slice_: Slice, terms: Terms | None, now_ns: int) -> Iterator[AnyFact]:
+        """Asks dealers for quotes or decides, and sees to it that what was not sent is looked at again."""
+        state, order, parent_id, routing = self.state, parent.accepted, parent.parent_id, self.routing
+        view, lot_qty = self.market.symbol(order.symbol), self.routing.instruments[order.symbol].lot_qty
+        wake_ns = strategies.next_wake_ns(parent, now_ns)
+        yield from quoting.ask(parent, slice_, view, state, routing.venues, routing.policy, lot_qty, now_ns)
+        if until_ns := quoting.waits_until_ns(parent_id, view, state):
+            self.timers.wake(until_ns, parent_id)
+            return
+        for fact in routing.decide(state, parent, slice_, view, now_ns, terms):
+            yield fact
+            child = state.children.get(getattr(fact, "child_id", ""))
+            if child is not None:
+                self.timers.await_answer(child, ACK, now_ns)
+                if child.submitted.horizon_ns:
+                    self.timers.rest_until(now_ns + child.submitted.horizon_ns, child)
+                    self.watching.moved(parent, now_ns)
+        if order.time_in_force in IMMEDIATE:
+            if not state.open_children[parent_id]:
+                yield from self.settle(parent, now_ns)  # nothing could be taken: it has ended
+            return
+        if idle := state.idle_decisions[parent_id]:
+            wake_ns = now_ns + min(RETRY_NS << min(idle - 1, 8), RETRY_MAX_NS)
         if wake_ns is not None:
             self.timers.wake(wake_ns, parent_id)
+        if doubts := state.doubts.places(view, order.side, now_ns):
+            self.timers.wake(min(doubts.values()), parent_id)
+            self.watching.hope(parent, doubts)
 
     def market_moved(self, update: MarketUpdate, now_ns: int) -> Iterator[AnyFact]:
         """What follows from an update, which the view has applied, for the orders that watch its symbol."""

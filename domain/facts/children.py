@@ -27,6 +27,7 @@ class ChildSubmitted(Fact, frozen=True):
     # What the model said of it when it was decided; None where nobody said anything.
     fill_probability: float | None = None
     markout_bps: float | None = None
+    shown_qty: int = 0  # what an immediate order was to find: displayed up to its price, or quoted; 0: not recorded
 
 
 class ChildAcknowledged(Fact, frozen=True):
