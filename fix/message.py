@@ -9,10 +9,13 @@ from collections.abc import Mapping
 
 from fix.dictionary import DATA_LENGTHS, FIX4_DATA_LENGTHS, Dictionary, Group, MessageLayout, typed_dictionary
 from fix.errors import FieldError, SessionRejectReason
+from fix.shapes import Shape, has_room, split_group
 from fix.values import read_int, read_timestamp
 
 _PASSWORDS = re.compile(rb"(?<=\x01)((?:554|925|1402|1404)=)[^\x01]*")
 _NUMBER = re.compile(r"-?\d{1,9}")
+_LEAST = len("=|=|=|")  # BeginString(8), BodyLength(9) and MsgType(35)
+_NO_TEXTS: list[str] = []
 _NOT_SKELETON = bytes(byte for byte in range(256) if byte not in b"=\x01")
 
 
@@ -28,14 +31,18 @@ class Message:
     """`tags` and `values` are the fields in order; `fields` holds those outside groups. Keys are tags as text.
 
     A header field that is missing or unreadable is "" or 0; `defect` says what is wrong with it. `version` is that of
-    the application messages.
+    the application messages. Of a message in a known shape `parts` is all that there is until somebody asks for more.
     """
 
     __slots__ = (
         "_dictionary",
+        "_fields",
+        "_parts",
+        "_shape",
+        "_tags",
+        "_values",
         "begin_string",
         "defect",
-        "fields",
         "msg_seq_num",
         "msg_type",
         "poss_dup",
@@ -43,44 +50,70 @@ class Message:
         "raw",
         "sender_comp_id",
         "sending_time_ns",
-        "tags",
         "target_comp_id",
-        "values",
         "version",
     )
 
     def __init__(
         self,
         raw: bytes,
+        parts: list[str],
+        shape: Shape | None,
         tags: list[str],
         values: list[str],
-        fields: dict[str, str],
+        fields: dict[str, str] | None,
         defect: FieldError | None,
-        dictionary: Dictionary | None = None,
+        dictionary: Dictionary | None,
     ) -> None:
         self.raw = raw
-        self._dictionary = dictionary
-        self.tags = tags
-        self.values = values
-        self.fields = fields
-        get = fields.get
-        self.begin_string: str = get("8", "")
-        self.version = self.begin_string if dictionary is None else dictionary.name
-        self.msg_type: str = get("35", "")
-        self.sender_comp_id: str = get("49", "")
-        self.target_comp_id: str = get("56", "")
-        self.poss_dup = get("43") == "Y"
-        self.poss_resend = get("97") == "Y"
-        self.msg_seq_num = 0
-        self.sending_time_ns = 0
         self.defect = defect
-        text = get("34", "")
-        if text.isdecimal() and len(text) < 19:
-            self.msg_seq_num = int(text)
+        self._dictionary = dictionary
+        self._parts = parts
+        self._shape = shape
+        self._tags = tags
+        self._values = values
+        self._fields = fields
+        if shape is not None:
+            self.begin_string = parts[shape.begin_string]
+            self.msg_type = parts[5]
+            self.sender_comp_id = parts[shape.sender_comp_id]
+            self.target_comp_id = parts[shape.target_comp_id]
+            self.poss_dup = parts[shape.poss_dup] == "Y"
+            self.poss_resend = parts[shape.poss_resend] == "Y"
+            number, time = parts[shape.msg_seq_num], parts[shape.sending_time]
+        else:
+            assert fields is not None  # there are either
+            get = fields.get
+            self.begin_string = get("8", "")
+            self.msg_type = get("35", "")
+            self.sender_comp_id = get("49", "")
+            self.target_comp_id = get("56", "")
+            self.poss_dup = get("43") == "Y"
+            self.poss_resend = get("97") == "Y"
+            number, time = get("34", ""), get("52", "")
+        self.version = self.begin_string if dictionary is None else dictionary.name
+        self.msg_seq_num = int(number) if number.isdecimal() and len(number) < 19 else 0
+        self.sending_time_ns = 0
         try:
-            self.sending_time_ns = read_timestamp(get("52", ""))
+            self.sending_time_ns = read_timestamp(time)
         except ValueError:
-            self.defect = defect or _header_defect(fields)
+            self.defect = defect or _header_defect(self.fields)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        found = self._fields
+        if found is None:
+            # As many values as tags; strict costs 0.2 us.
+            found = self._fields = dict(zip(self._parts[:-1:2], self._parts[1::2]))  # noqa: B905
+        return found
+
+    @property
+    def tags(self) -> list[str]:
+        return self._shape.tags if self._shape is not None else self._tags
+
+    @property
+    def values(self) -> list[str]:
+        return self._parts[1::2] if self._shape is not None else self._values
 
     @property
     def dictionary(self) -> Dictionary:
@@ -126,24 +159,31 @@ class Message:
         layout = self.dictionary.messages.get(self.msg_type)
         group = layout.groups.get(key) if layout else None
         own_level = layout.own_tags if layout else frozenset[str]()
-        entries: list[dict[str, str]] = []
-        start = self.tags.index(key) + 1
-        delimiter = group.delimiter if group else "".join(self.tags[start : start + 1])
-        for tag, value in zip(self.tags[start:], self.values[start:], strict=True):
-            if tag == delimiter:
-                entry = {tag: value}
-                entries.append(entry)
-            elif tag in own_level and not (group and tag in group.tags):
-                break
-            elif entries:
-                entry[tag] = value
-            else:
-                text = f"the first field of group {count_tag} is {tag}, not {delimiter}"
-                raise FieldError(_number(tag), value, reason.GROUP_FIELDS_OUT_OF_ORDER, text)
+        tags, values = self.tags, self.values
+        start = tags.index(key) + 1
+        delimiter = group.delimiter if group else "".join(tags[start : start + 1])
+        entries = split_group(tags[start:], values[start:], delimiter, group, own_level)
+        if entries is None:
+            tag = tags[start]
+            text = f"the first field of group {count_tag} is {tag}, not {delimiter}"
+            raise FieldError(_number(tag), values[start], reason.GROUP_FIELDS_OUT_OF_ORDER, text)
         if len(entries) != count:
             text = f"{count_tag}={count} but the group has {len(entries)} entries"
             raise FieldError(count_tag, str(count), reason.INCORRECT_NUM_IN_GROUP, text)
         return entries
+
+    def rows(self, wanted: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The entries of a group as texts, "" for what is not there: `wanted` is its count field's tag, then theirs.
+
+        FieldError as `entries` has it. For a group that comes thousands of times a second.
+        """
+        shape = self._shape
+        if shape is not None and self.defect is None and (known := shape.rows_of(wanted)) is not None:
+            parts = self._parts
+            place, count, rows = known
+            if parts[place] == count:
+                return [row(parts) for row in rows]
+        return [tuple([entry.get(tag, "") for tag in wanted[1:]]) for entry in self.entries(_number(wanted[0]))]
 
 
 def _read_group(
@@ -195,20 +235,38 @@ def parse(raw: bytes, dictionary: Dictionary | None = None) -> Message:
     `dictionary` says what is a data field and what belongs to a group; by default, that of the message's BeginString.
     """
     text = raw.decode("latin-1")
+    # Exactly one "=" in each field, seen from the separators alone: then one split does for both. The rest of the
+    # messages (a "=" inside a value, data fields, broken ones) goes the longer way.
+    skeleton = raw.translate(None, _NOT_SKELETON)
+    regular = skeleton == b"=\x01" * (len(skeleton) >> 1)
+    if dictionary is None or not regular or len(skeleton) < _LEAST or b"=\x01" in raw:
+        return _parse_slowly(raw, text, regular, dictionary)
+    parts = text.replace("=", "\x01").split("\x01")
+    # A shape is known by MsgType(35), which is the third field of every frame, and all tags but the first.
+    parts[0] = parts[5]
+    key = tuple(parts[:-1:2])
+    parts[0] = "8"
+    shape = dictionary.shapes.get(key)
+    if shape is not None:
+        return Message(raw, parts, shape, _NO_TEXTS, _NO_TEXTS, None, None, dictionary)
+    message = _parse_slowly(raw, text, regular, dictionary)
+    if message.defect is None and has_room(dictionary.shapes, key) and text.startswith("8=") and key[2] == "35":
+        tags, layout = message.tags, dictionary.messages.get(message.msg_type)
+        if dictionary.data_lengths.keys().isdisjoint(tags) and (layout is not None or len(set(tags)) == len(tags)):
+            dictionary.shapes[key] = Shape(tags, layout)
+    return message
+
+
+def _parse_slowly(raw: bytes, text: str, regular: bool, dictionary: Dictionary | None) -> Message:
     defect: FieldError | None = None
     if dictionary is not None:
         lengths = dictionary.data_lengths
     else:
         lengths = DATA_LENGTHS if text.startswith("8=FIXT") else FIX4_DATA_LENGTHS
-    # Exactly one "=" in each field, seen from the separators alone: then one split does for both. The rest of the
-    # messages (a "=" inside a value, data fields, broken ones) goes the longer way.
-    skeleton = raw.translate(None, _NOT_SKELETON)
-    regular = skeleton == b"=\x01" * (len(skeleton) >> 1)
     if regular:
         parts = text.replace("=", "\x01").split("\x01")
-        parts.pop()
-        tags, values = parts[::2], parts[1::2]
-        fields = dict(zip(tags, values))  # noqa: B905 - as many values as tags; strict costs 0.2 us
+        tags, values = parts[:-1:2], parts[1::2]
+        fields = dict(zip(tags, values))  # noqa: B905 - as above
     if not regular or not fields.keys().isdisjoint(lengths):
         tags, values, defect = _split_with_data(text, lengths)
         fields = dict(zip(tags, values, strict=True))
@@ -222,7 +280,7 @@ def parse(raw: bytes, dictionary: Dictionary | None = None) -> Message:
             # The first of a repeated field counts, so that nothing behind can overrule the header.
             fields = dict(zip(reversed(tags), reversed(values), strict=True))
         defect = defect or repeated
-    return Message(raw, tags, values, fields, defect, dictionary)
+    return Message(raw, _NO_TEXTS, None, tags, values, fields, defect, dictionary)
 
 
 def _split_with_data(text: str, lengths: Mapping[str, str]) -> tuple[list[str], list[str], FieldError | None]:

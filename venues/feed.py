@@ -20,7 +20,7 @@ IMBALANCE, CLEARING_PRICE = "A", "Q"
 MORE_SELLERS = "Q"  # TradeCondition(277) of an imbalance; "P" is more buyers
 NEW, CHANGE, DELETE = "0", "1", "2"  # MDUpdateAction(279)
 SIDES = {BID: Side.BUY, OFFER: Side.SELL}
-AGGRESSORS = {None: None, "1": Side.BUY, "2": Side.SELL}  # TradeCondition(277), as the venues here use it
+AGGRESSORS = {"": None, "1": Side.BUY, "2": Side.SELL}  # TradeCondition(277), as the venues here use it
 
 # A streamed quote is replaced many times a second: one that names no end is believed for this long.
 QUOTE_LIFE_NS = 1_000_000_000
@@ -39,7 +39,10 @@ NAMES = {
     279: "MDUpdateAction",
 }
 
-Entry = dict[str, str]  # tags as text
+# NoMDEntries(268) and what is read of an entry: MDEntryType, Symbol, MDEntryPx, MDEntrySize, MDUpdateAction and
+# TradeCondition.
+_CHANGE_ROW = ("268", "269", "55", "270", "271", "279", "277")
+_LEVEL_ROW = _CHANGE_ROW[:2] + _CHANGE_ROW[3:5]
 
 
 def subscription(symbols: tuple[str, ...], md_req_id: str, auctions: bool = False) -> MarketDataRequest:
@@ -61,7 +64,7 @@ def to_updates(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
     """The updates in a MarketDataIncrementalRefresh(X), -SnapshotFullRefresh(W), Quote(S), QuoteCancel(Z); else []."""
     match message.msg_type:
         case "X":
-            return [_change(entry, venue) for entry in message.entries(268)]
+            return [_change(row, venue) for row in message.rows(_CHANGE_ROW)]
         case "W":
             return [_snapshot(message, venue)]
         case "S":
@@ -71,33 +74,28 @@ def to_updates(message: Message, venue: str, now_ns: int) -> list[MarketUpdate]:
     return []
 
 
-def _change(entry: Entry, venue: str) -> MarketUpdate:
-    symbol = entry.get("55")
+def _change(row: tuple[str, ...], venue: str) -> MarketUpdate:
+    entry_type, symbol, px_text, qty_text, action, condition = row
     if not symbol:
         raise _missing(55)
-    entry_type = entry.get("269")
-    side = SIDES.get(entry_type) if entry_type else None
+    side = SIDES.get(entry_type)
     if entry_type == IMBALANCE:
-        more_qty = _qty(entry.get("271") or "0", 271)
-        return AuctionIndicated(
-            venue, symbol, imbalance_qty=-more_qty if entry.get("277") == MORE_SELLERS else more_qty
-        )
-    px = _px(entry.get("270"), 270)
+        more_qty = _qty(qty_text or "0", 271)
+        return AuctionIndicated(venue, symbol, imbalance_qty=-more_qty if condition == MORE_SELLERS else more_qty)
+    px = _px(px_text, 270)
     if side is not None:
-        action = entry.get("279")
         if action == DELETE:
             return LevelChange(venue, symbol, side, px, 0)
         if action not in (NEW, CHANGE):
             raise _incorrect(279, action)
-        return LevelChange(venue, symbol, side, px, _qty(entry.get("271"), 271))
+        return LevelChange(venue, symbol, side, px, _qty(qty_text, 271))
     if entry_type == CLEARING_PRICE:
-        return AuctionIndicated(venue, symbol, px, _qty(entry.get("271") or "0", 271))
+        return AuctionIndicated(venue, symbol, px, _qty(qty_text or "0", 271))
     if entry_type != TRADE:
         raise _incorrect(269, entry_type)
-    aggressor = entry.get("277")
-    if aggressor not in AGGRESSORS:
-        raise _incorrect(277, aggressor)
-    return TradePrinted(venue, symbol, px, _qty(entry.get("271"), 271), AGGRESSORS[aggressor])
+    if condition not in AGGRESSORS:
+        raise _incorrect(277, condition)
+    return TradePrinted(venue, symbol, px, _qty(qty_text, 271), AGGRESSORS[condition])
 
 
 def _snapshot(message: Message, venue: str) -> BookSnapshot:
@@ -106,11 +104,10 @@ def _snapshot(message: Message, venue: str) -> BookSnapshot:
     if not symbol:
         raise _missing(55)
     levels: dict[str, list[tuple[int, int]]] = {BID: [], OFFER: [], TRADE: []}
-    for entry in message.entries(268):
-        entry_type = entry.get("269")
+    for entry_type, px, qty in message.rows(_LEVEL_ROW):
         if entry_type not in levels:
             raise _incorrect(269, entry_type)
-        levels[entry_type].append((_px(entry.get("270"), 270), _qty(entry.get("271"), 271)))
+        levels[entry_type].append((_px(px, 270), _qty(qty, 271)))
     return BookSnapshot(venue, symbol, tuple(sorted(levels[BID], reverse=True)), tuple(sorted(levels[OFFER])))
 
 
@@ -145,8 +142,8 @@ def _quoted(message: Message, px_tag: int, qty_tag: int) -> tuple[int, int]:
     return (px, qty) if px and qty else (0, 0)
 
 
-def _px(text: str | None, tag: int) -> int:
-    if text is None:
+def _px(text: str, tag: int) -> int:
+    if not text:
         raise _missing(tag)
     try:
         px = read_px(text)
@@ -157,8 +154,8 @@ def _px(text: str | None, tag: int) -> int:
     return px
 
 
-def _qty(text: str | None, tag: int) -> int:
-    if text is None:
+def _qty(text: str, tag: int) -> int:
+    if not text:
         raise _missing(tag)
     try:
         return read_qty(text)
@@ -175,8 +172,8 @@ def _malformed(tag: int, value: str | None, expected: str) -> FieldError:
     return FieldError(tag, value, SessionRejectReason.INCORRECT_DATA_FORMAT, text)
 
 
-def _incorrect(tag: int, value: str | None) -> FieldError:
-    if value is None:
+def _incorrect(tag: int, value: str) -> FieldError:
+    if not value:
         return _missing(tag)
     text = f"{NAMES[tag]}({tag})={value} is not one of the values understood here"
     return FieldError(tag, value, SessionRejectReason.VALUE_INCORRECT, text)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Generic, TypeVar
 
+from fix.shapes import Shape
+
 T = TypeVar("T")
 _TOKEN = re.compile(r"&(\w+)(!?)|(\d+)(!?)(\(?)|(\))|(\S+)")
 _VALUE = re.compile(r"([^=]+)=(\S+)(?: |$)")
@@ -120,6 +122,7 @@ class Dictionary:
         self.fields: Mapping[str, Field] = Lazy(sources.fields, _field)
         self.messages: Mapping[str, MessageLayout] = Lazy(sources.messages, self._message)
         self.msg_types = frozenset(sources.messages)
+        self.shapes: dict[tuple[str, ...], Shape] = {}  # by MsgType(35) and all tags but the first
         self._header = self._layout("header", sources.header)
         trailer = self._layout("trailer", sources.trailer)
         self.header, self.trailer = self._header.tags, trailer.tags
