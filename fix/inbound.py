@@ -18,6 +18,10 @@ _WITHOUT_BUSINESS_REJECT = ("FIX.4.0", "FIX.4.1")
 def on_message(core: Core, message: Message, now_ns: int) -> None:
     core.last_received_ns = now_ns
     core.test_sent = False
+    if _is_ordinary(core, message, now_ns):
+        core.advance(message.msg_seq_num + 1, now_ns)
+        core.events.append(Received(message))
+        return
     msg_type, number, expected = message.msg_type, message.msg_seq_num, core.store.next_in
     resets = msg_type == "4" and message.get(123) != "Y"
     if core.fault and msg_type != "5":
@@ -47,6 +51,20 @@ def on_message(core: Core, message: Message, now_ns: int) -> None:
         too_low(core, message, now_ns)
     else:
         in_turn(core, message, now_ns)
+
+
+def _is_ordinary(core: Core, message: Message, now_ns: int) -> bool:
+    """A message of the application, the next one, with nothing that a rule could object to: nearly all of them are."""
+    return (
+        core.state is LOGGED_ON
+        and message.msg_seq_num == core.store.next_in
+        and message.defect is None
+        and message.msg_type in message.dictionary.msg_types
+        and message.msg_type not in _ADMIN
+        and not (message.poss_dup or core.looks_inside or core.throttle)
+        and message.begin_string == core.config.begin_string
+        and address_fault(message, core.config, now_ns) is None
+    )
 
 
 def _is_logon_due(core: Core, message: Message) -> bool:

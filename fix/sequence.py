@@ -27,7 +27,7 @@ class InboundGap:
     def __init__(self, max_held: int, chunk: int = 0) -> None:
         self._max_held = max_held
         self._chunk = chunk
-        self._held: dict[int, Message | None] = {}
+        self.held: dict[int, Message | None] = {}
         self._held_bytes = 0
         self._requested_to = 0  # the highest number seen when the ResendRequest(2) went out; 0: none is outstanding
         self._asked_to = 0  # where the chunk that was asked for ends
@@ -35,39 +35,39 @@ class InboundGap:
         self._replay_began = False
 
     def clear(self) -> None:
-        self._held.clear()
+        self.held.clear()
         self._held_bytes = 0
         self._requested_to = 0
 
     def hold(self, number: int, message: Message | None) -> None:
         size = len(message.raw) if message is not None else 0
-        if len(self._held) < self._max_held and self._held_bytes + size <= _MAX_HELD_BYTES:
+        if len(self.held) < self._max_held and self._held_bytes + size <= _MAX_HELD_BYTES:
             self._forget(number)
-            self._held[number] = message
+            self.held[number] = message
             self._held_bytes += size
 
     def take(self, number: int) -> Message | None:
         """The message held for `number`, and forget it."""
-        message = self._held.get(number)
+        message = self.held.get(number)
         self._forget(number)
         return message
 
     def _forget(self, number: int) -> None:
-        message = self._held.pop(number, None)
+        message = self.held.pop(number, None)
         self._held_bytes -= len(message.raw) if message is not None else 0
 
     def has(self, number: int) -> bool:
-        return number in self._held
+        return number in self.held
 
     def advance(self, next_in: int, now_ns: int) -> Range | None:
         """The next expected number is now `next_in`; the chunk to ask for next, if it is its turn."""
         self._replay_began = True
-        if self._held and min(self._held) < next_in:
-            for number in [number for number in self._held if number < next_in]:
+        if self.held and min(self.held) < next_in:
+            for number in [number for number in self.held if number < next_in]:
                 self._forget(number)
         if next_in > self._requested_to:
             self._requested_to = 0
-        elif self._chunk and next_in > self._asked_to and next_in not in self._held and next_in < self._requested_to:
+        elif self._chunk and next_in > self._asked_to and next_in not in self.held and next_in < self._requested_to:
             return self._request(next_in, now_ns)
         return None
 

@@ -98,9 +98,10 @@ class Session(Core):
 
     def next_event(self, now_ns: int) -> Event | None:
         """What happened next, or None when nothing more can happen without another input."""
-        while not self.events and self.state not in OVER:
-            if self.gap.has(self.store.next_in):
-                held = self.gap.take(self.store.next_in)
+        events, framer, gap = self.events, self.framer, self.gap
+        while not events and self.state not in OVER:
+            if gap.held and self.store.next_in in gap.held:
+                held = gap.take(self.store.next_in)
                 if held is None:
                     self.advance(self.store.next_in + 1, now_ns)
                 else:
@@ -108,10 +109,10 @@ class Session(Core):
                 continue
             if self.throttle is not None and self._must_queue(now_ns):
                 break
-            raw = self.framer.next_frame()
-            if self.framer.garbled != self.garbled_seen:
-                self.garbled_seen = self.framer.garbled
-                self.events.append(Garbled(self.framer.garbled_text))
+            raw = framer.next_frame()
+            if framer.garbled != self.garbled_seen:
+                self.garbled_seen = framer.garbled
+                events.append(Garbled(framer.garbled_text))
             if raw is None:
                 break
             if self.throttle is not None:
@@ -120,7 +121,7 @@ class Session(Core):
                     self.fail(f"more than {self.config.max_messages_per_s} messages in a second", now_ns)
                     break
             on_message(self, self._parse(raw), now_ns)
-        return self.events.popleft() if self.events else None
+        return events.popleft() if events else None
 
     def take_outbox(self) -> list[Outgoing]:
         """What is to be written, in order; each message is given once. A long replay comes a burst at a time.
@@ -158,6 +159,11 @@ class Session(Core):
         if self.throttle is not None and self.queues:
             due.append(self.throttle.reopens_ns)
         return min(due, default=None)
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether its timer may be due sooner than it was before the last input. Else traffic only moves it on."""
+        return self.state is not LOGGED_ON or self.queues or self.out.pending_replays > 0
 
     def timer(self, now_ns: int) -> None:
         """Do what is due; pull `next_event` afterwards."""

@@ -24,7 +24,7 @@ from fix.messages import FieldError
 from fix.session import LoggedOn, LoggedOut, NotResent, PasswordChanged, Rejected, SequenceReset
 from gateway import inbound as client_inbound
 from gateway import outbound as client_outbound
-from service.links import Peer, PeerKind
+from service.links import CLIENT, MARKET_DATA, VENUE, Peer
 from service.telling import Telling
 from venues import feed, trading
 from venues import inbound as venue_inbound
@@ -36,7 +36,8 @@ REJECTS = ("3", "j")
 NOT_OF_AN_ORDER = ("e", "g", "q", "Q", "R")  # what a venue may turn down without a word about an order of ours
 MARKET_DATA_REQUEST_REJECT = "Y"
 QUOTING = ("S", "Z", "AG", "b")
-TRADING_SESSION_STATUS, SECURITY_STATUS, MASS_CANCEL_REPORT = "h", "f", "r"
+STATUS = ("h", "f")  # TradingSessionStatus, SecurityStatus
+MASS_CANCEL_REPORT = "r"
 
 
 class Hearing(Telling):
@@ -51,11 +52,11 @@ class Hearing(Telling):
                     self._ready(peer, now_ns)
                 case LoggedOut(text=text):
                     self._lost(peer, text, now_ns)
-                case NotResent() if peer.kind is PeerKind.VENUE:
+                case NotResent() if peer.kind is VENUE:
                     # What the venue has of our orders and cancels is not known any more, even of the latest ones.
                     self._commit(self.engine.venue_unsure(peer.name, now_ns), now_ns)
                     self._ask_status(peer, now_ns)
-                case SequenceReset() if peer.kind is not PeerKind.MARKET_DATA:
+                case SequenceReset() if peer.kind is not MARKET_DATA:
                     self._note(SessionReset(at_ns=now_ns, session=peer.session.name))
                     peer.recorded = (1, 1, peer.store.began_ns)
                 case PasswordChanged(username=username, replaced=replaced, hashed=hashed):
@@ -65,30 +66,33 @@ class Hearing(Telling):
                             at_ns=now_ns, session=session, username=username, replaced=replaced, hashed=hashed
                         )
                     )
-                case Rejected(message=message) if peer.kind is PeerKind.VENUE:
+                case Rejected(message=message) if peer.kind is VENUE:
                     self._handle_message(peer, message, now_ns)
 
     def _handle_message(self, peer: Peer, message: Message, now_ns: int) -> None:
         try:
-            match peer.kind:
-                case PeerKind.MARKET_DATA:
-                    if self.config.service.record_market_data:
-                        self._record_received(peer, message, now_ns)
-                    self._handle_status(peer, message, now_ns)
-                    for update in feed.to_updates(message, peer.name, now_ns):
-                        self.market.apply(update, now_ns)
-                        if self.engine.watches(update.symbol):
-                            self._commit(self.engine.market_moved(update, now_ns), now_ns)
-                    if message.msg_type == MARKET_DATA_REQUEST_REJECT:
-                        self.links.notice("no_market_data", f"{peer.name}: {message.get(TEXT)}")
-                case PeerKind.VENUE:
+            if peer.kind is MARKET_DATA:
+                if self.config.service.record_market_data:
                     self._record_received(peer, message, now_ns)
+                self._handle_market_data(peer, message, now_ns)
+            else:
+                self._record_received(peer, message, now_ns)
+                if peer.kind is VENUE:
                     self._handle_venue_message(peer, message, now_ns)
-                case PeerKind.CLIENT:
-                    self._record_received(peer, message, now_ns)
+                else:
                     self._handle_client_message(peer, message, now_ns)
         except FieldError as error:
             peer.session.reject(message, error.reason, error.tag, error.text, now_ns)
+
+    def _handle_market_data(self, peer: Peer, message: Message, now_ns: int) -> None:
+        for update in feed.to_updates(message, peer.name, now_ns):
+            self.market.apply(update, now_ns)
+            if self.engine.watches(update.symbol):
+                self._commit(self.engine.market_moved(update, now_ns), now_ns)
+        if message.msg_type in STATUS:
+            self._handle_status(peer, message, now_ns)
+        elif message.msg_type == MARKET_DATA_REQUEST_REJECT:
+            self.links.notice("no_market_data", f"{peer.name}: {message.get(TEXT)}")
 
     def _handle_client_message(self, peer: Peer, message: Message, now_ns: int) -> None:
         self._obey(now_ns)
@@ -138,7 +142,7 @@ class Hearing(Telling):
             self._note(ReturnPathKept(at_ns=now_ns, session=session, cl_ord_id=cl_ord_id, path=path))
 
     def _handle_venue_message(self, peer: Peer, message: Message, now_ns: int) -> None:
-        if message.msg_type in (TRADING_SESSION_STATUS, SECURITY_STATUS):
+        if message.msg_type in STATUS:
             self._handle_status(peer, message, now_ns)
             return
         if message.msg_type == MASS_CANCEL_REPORT:  # the orders concerned are reported one by one
@@ -193,11 +197,11 @@ class Hearing(Telling):
 
     def _ready(self, peer: Peer, now_ns: int) -> None:
         self._know(peer)
-        if peer.kind is PeerKind.MARKET_DATA:
+        if peer.kind is MARKET_DATA:
             symbols = self.engine.routing.venues[peer.name].symbols or self._symbols
             has_auctions = bool(self._venue_configs[peer.name].auctions)
             self._send(peer, feed.subscription(symbols, f"{peer.name}-{now_ns}", has_auctions), now_ns)
-        elif peer.kind is PeerKind.VENUE:
+        elif peer.kind is VENUE:
             self._commit(self.engine.venue_up(peer.name, now_ns), now_ns)
             self._ask_again.pop(peer.name, None)
             symbols = self.engine.routing.venues[peer.name].symbols or self._symbols
@@ -209,13 +213,13 @@ class Hearing(Telling):
             self._commit(self.engine.client_up(peer.name, now_ns), now_ns)
 
     def _lost(self, peer: Peer, text: str, now_ns: int) -> None:
-        if peer.kind is PeerKind.MARKET_DATA:
+        if peer.kind is MARKET_DATA:
             self.market.forget_venue(peer.name, now_ns)
             if self.config.service.record_market_data:
                 self._facts.append(MarketDataDown(at_ns=now_ns, venue=peer.name))
-        elif peer.kind is PeerKind.CLIENT:
+        elif peer.kind is CLIENT:
             if peer.name in self.state.clients_up:
                 self._commit(self.engine.client_down(peer.name, text, now_ns), now_ns)
-        elif peer.kind is PeerKind.VENUE and peer.name in self.state.venues_up:
+        elif peer.kind is VENUE and peer.name in self.state.venues_up:
             self._ask_again.pop(peer.name, None)
             self._commit(self.engine.venue_down(peer.name, text, now_ns), now_ns)

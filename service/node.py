@@ -124,9 +124,15 @@ class Node(Hearing):
         return self._output(now_ns)
 
     def next_timer_ns(self) -> int | None:
-        asks = [due_ns for due_ns, _ in self._ask_again.values()]
-        timers = [self.engine.next_timer_ns(), self.links.next_timer_ns(), *asks]
-        return min((due_ns for due_ns in timers if due_ns is not None), default=None)
+        if self._has_moved:
+            self._engine_due_ns = self.engine.next_timer_ns()
+            self._has_moved = False
+        due_ns, links_ns = self._engine_due_ns, self.links.next_timer_ns()
+        if due_ns is None or (links_ns is not None and links_ns < due_ns):
+            due_ns = links_ns
+        for ask_ns, _ in self._ask_again.values():
+            due_ns = ask_ns if due_ns is None else min(due_ns, ask_ns)
+        return due_ns
 
     def operator(self, command: OperatorCommand, now_ns: int) -> NodeOutput:
         """What `refusal` has passed."""
@@ -206,7 +212,8 @@ class Node(Hearing):
         return self._output(now_ns)
 
     def _output(self, now_ns: int) -> NodeOutput:
-        self._commit(self.engine.judge(now_ns), now_ns)
+        if self._has_moved:  # evidence comes with facts
+            self._commit(self.engine.judge(now_ns), now_ns)
         writes, closes, advances = self.links.drain(now_ns)
         for advanced in advances:
             self._note(advanced)

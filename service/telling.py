@@ -71,16 +71,20 @@ class Telling:
         self._mics = {name: terms.mic for name, terms in venues.items()}
         self._symbols = tuple(instruments)
         self._facts: list[AnyFact] = []
+        self._has_moved = True  # whether anything was decided since the engine was asked when its timer is due
+        self._engine_due_ns: int | None = None
         self._sent_to_venues: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # by venue and MsgSeqNum, the latest
         self._ask_again: dict[str, tuple[int, int]] = {}  # venue -> (when, the wait before), while children are unsure
 
     def _note(self, fact: AnyFact) -> None:
         """A fact that nobody outside is told of."""
+        self._has_moved = True
         self.state.apply(fact)
         self._facts.append(fact)
 
     def _commit(self, facts: Iterator[AnyFact], now_ns: int) -> None:
         """Applies each fact and tells whom it concerns, before the decision goes on to the next one."""
+        self._has_moved = True
         for decided in facts:
             fact = self._let_out(decided, now_ns) if type(decided) is ChildSubmitted else decided
             self.state.apply(fact)

@@ -72,13 +72,13 @@ class SessionGoesDeaf(Session):
     """After the first message beyond a gap."""
 
     def receive(self, data: bytes, now_ns: int) -> None:
-        if not self.gap._held:
+        if not self.gap.held:
             super().receive(data, now_ns)
 
     def disconnected(self, now_ns: int) -> None:
-        held = dict(self.gap._held)
+        held = dict(self.gap.held)
         super().disconnected(now_ns)
-        self.gap._held = held
+        self.gap.held = held
 
 
 class SessionRepeats(Session):

@@ -227,7 +227,7 @@ class Talk:
         framer, config = session.framer, self.config
         most = (16 if config.on_excess == "queue" else 2) * config.max_message_bytes + 70_000
         assert framer.buffered < most, f"{framer.buffered} bytes wait in the framer"
-        assert len(session.gap._held) <= HELD
+        assert len(session.gap.held) <= HELD
         assert session.out.pending_replays <= PENDING
         assert len(self.store._sent) <= KEPT
 
