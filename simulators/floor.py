@@ -115,6 +115,7 @@ class Floor:
         self.market = market
         self.symbols = frozenset(symbol.symbol for symbol in market.config.symbols)
         self.ledger: list[LedgerEntry] = []
+        self.events = 0  # of the market, so far
         self.disputed: list[tuple[str, DontKnowTrade]] = []  # what clients said is not theirs, by venue
         self.heard: Callable[[str, int, OrderEvent], None] | None = None  # is told of every event of an order
         self.desks = {
@@ -245,6 +246,7 @@ class Floor:
 
     def _route(self, events: list[TimedEvent]) -> None:
         """Reports to the clients, and to the subscribers what each venue showed at each instant."""
+        self.events += len(events)
         instants: dict[tuple[str, int], list[MarketUpdate]] = {}
         for name, at_ns, event in events:
             if isinstance(event, _ORDER_EVENTS):

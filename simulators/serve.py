@@ -27,6 +27,7 @@ from simulators.scenario import Fault
 from simulators.tape import TapeMarket
 from simulators.tape_files import open_tape
 
+_PIECE_NS = 20_000_000  # of the market's time at most at once, when it is behind
 _LOGOUT_LOOKS, _LOGOUT_LOOK_S = 20, 0.05  # how long the clients have for their Logout(5)
 
 log = structlog.get_logger()
@@ -38,25 +39,23 @@ class LedgeredExchange:
     def __init__(self, exchange: Exchange, path: Path) -> None:
         self.exchange = exchange
         self.lag = Lag()
+        self._last_ns = 0  # the market's time
+        self._served_from: tuple[int, float, int] | None = (
+            None  # our time, the processor's, events, at the first client
+        )
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def connected(self, link: Link, port: str, now_ns: int) -> Output:
-        return self._recorded(self.exchange.connected(link, port, now_ns))
+        return self._recorded(self.exchange.connected(link, port, self._market_ns(now_ns)))
 
     def receive(self, link: Link, data: bytes, now_ns: int) -> Output:
-        return self._recorded(self.exchange.receive(link, data, now_ns))
+        return self._recorded(self.exchange.receive(link, data, self._market_ns(now_ns)))
 
     def disconnected(self, link: Link, now_ns: int) -> Output:
-        return self._recorded(self.exchange.disconnected(link, now_ns))
+        return self._recorded(self.exchange.disconnected(link, self._market_ns(now_ns)))
 
     def timer(self, now_ns: int) -> Output:
-        due_ns = self.exchange.next_timer_ns() if self.exchange.is_connected else None  # late for whom?
-        late_ns = self.lag.observe(now_ns - due_ns, now_ns) if due_ns is not None else None
-        if late_ns:
-            log.warning("simulators_behind", worst_ms=late_ns // 1_000_000)
-        elif late_ns is not None:
-            log.info("simulators_caught_up")
-        return self._recorded(self.exchange.timer(now_ns))
+        return self._recorded(self.exchange.timer(self._market_ns(now_ns)))
 
     def next_timer_ns(self) -> int | None:
         return self.exchange.next_timer_ns()
@@ -64,7 +63,43 @@ class LedgeredExchange:
     def close(self) -> None:
         os.close(self._file)
 
+    def account(self, now_ns: int) -> dict[str, float]:
+        """How it went while somebody was connected: how late, how many events, how much of a processor."""
+        if self._served_from is None:
+            return {}
+        since_ns, cpu_s, events = self._served_from
+        seconds = max((now_ns - since_ns) / 1e9, 1e-9)
+        return {
+            "seconds": round(seconds, 1),
+            "events_per_second": round((self.exchange.floor.events - events) / seconds),
+            "cpu_share": round((time.process_time() - cpu_s) / seconds, 3),
+            **{f"lag_{name}": value for name, value in self.lag.lateness()._asdict().items()},
+        }
+
+    def _market_ns(self, now_ns: int) -> int:
+        """The time for the market: ours, unless it is behind. Then it catches up in pieces, so that a market which
+        can't keep up still hears its clients, says so, and can be stopped."""
+        due_ns = self.exchange.next_timer_ns()
+        if due_ns is None or due_ns > now_ns:
+            self._last_ns = now_ns
+            return now_ns
+        self._watch(due_ns, now_ns)
+        self._last_ns = max(self._last_ns, min(now_ns, due_ns + _PIECE_NS))
+        return self._last_ns
+
+    def _watch(self, due_ns: int, now_ns: int) -> None:
+        """How late what is due next is; as soon as somebody has been there to be late for."""
+        if self._served_from is None:
+            return
+        late_ns = self.lag.observe(now_ns - due_ns, now_ns)
+        if late_ns:
+            log.warning("simulators_behind", worst_ms=late_ns // 1_000_000, p99_ms=self.lag.lateness().p99_ms)
+        elif late_ns is not None:
+            log.info("simulators_caught_up")
+
     def _recorded(self, output: Output) -> Output:
+        if self._served_from is None and self.exchange.is_connected:
+            self._served_from = (self._last_ns, time.process_time(), self.exchange.floor.events)
         entries = self.exchange.ledger
         if entries:
             os.write(self._file, to_lines(entries))
@@ -121,6 +156,8 @@ async def serve(
         server = await tcp.serve(endpoint, config.listeners(), {})
         ready(server.addresses)
         await stop.wait()
+        if account := endpoint.account(server.now_ns()):
+            log.info("simulators_served", **account)
         server.perform(endpoint.exchange.logout("the venues are closing", server.now_ns()))
         for _ in range(_LOGOUT_LOOKS):
             if not endpoint.exchange.is_connected:

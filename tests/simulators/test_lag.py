@@ -19,3 +19,13 @@ def test_it_says_the_worst_of_some_seconds_and_once_that_it_is_over():
         if (found := lag.observe(late_ms.get(second, 1) * MS, second * S)) is not None
     }
     assert said == {10: 150 * MS, 15: 900 * MS, 20: 101 * MS, 25: 0}
+
+
+def test_percentiles_are_over_everything():
+    lag = Lag()
+    for number in range(1_000):
+        lag.observe(300 * MS if number % 50 == 0 else number % 10 * MS // 10, number * MS)
+    p50_ms, p99_ms, worst_ms = lag.lateness()
+    assert 0.4 <= p50_ms <= 0.6
+    assert 275 <= p99_ms <= 300 == worst_ms
+    assert Lag().lateness() == (0.0, 0.0, 0.0)

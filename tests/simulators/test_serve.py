@@ -84,6 +84,31 @@ def test_a_config_changes_the_market():
     assert changed.latency_ns() == {"ARGO": 7_000, "HOTL": 100_000}
 
 
+def test_a_market_that_is_behind_catches_up_in_pieces_and_says_how_late_it_was(tmp_path):
+    start_ns, ms = 10**18, 1_000_000
+    endpoint = open_exchange(config(tmp_path), start_ns)
+    assert endpoint.account(start_ns) == {}  # nobody was there to be late for
+    client = EmsSession("FIX.4.4", "FAIRLEAD", "ARGO")
+    endpoint.connected(1, "ARGO", start_ns)
+    client.connected(start_ns)
+    endpoint.receive(1, b"".join(client.outbox), start_ns)
+    assert endpoint.exchange.is_connected
+    calls, now_ns = 0, start_ns + 3_000 * ms
+    while endpoint.next_timer_ns() <= now_ns:
+        due_ns = endpoint.next_timer_ns()
+        endpoint.timer(now_ns)
+        assert due_ns < endpoint.next_timer_ns() <= due_ns + 60 * ms  # of the market's time at once, and a pause
+        calls += 1
+    assert calls > 100
+    account = endpoint.account(now_ns)
+    assert 1_300 < account["lag_p50_ms"] < 1_800
+    assert 2_500 < account["lag_p99_ms"] <= account["lag_worst_ms"] <= 3_000
+    assert account["seconds"] == 3.0 and account["events_per_second"] > 100
+    endpoint.timer(endpoint.next_timer_ns() + ms)
+    assert endpoint.lag.lateness().worst_ms == account["lag_worst_ms"]
+    endpoint.close()
+
+
 MESSAGES = "34200.1,1,11,100,1000000,1\n34200.2,1,12,200,1000100,-1\n"
 BOOK = "9999999999,0,1000000,100\n1000100,200,1000000,100\n"
 
