@@ -8,6 +8,7 @@ processor learns the branches of the trees by heart. A figure is the median over
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
+from resource import RUSAGE_THREAD, getrusage
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter_ns
@@ -26,6 +27,7 @@ from router.model import NATIVE_FILE, OnnxModel
 from router.scoring import score
 from router.statistics import VenueStatistics
 from router.strategies import Slice
+from service.runtime import calm_collector
 
 FEATURES = 28
 VENUES = 10
@@ -51,7 +53,11 @@ def figures() -> list[dict[str, str | float]]:
 
 
 def _costs(model: OnnxModel, rows: Callable[[], np.ndarray], horizons_ns: np.ndarray) -> list[dict[str, str | float]]:
-    """From features to expected costs of ten candidates: what a decision waits for, beside an aim of 100 us at p99."""
+    """From features to expected costs of ten candidates: what a decision waits for, beside an aim of 100 us at p99.
+
+    Where other processes want the core too, one call in a hundred is interrupted for some milliseconds, and that is
+    then the 99th percentile; so the calls that kept the core have a figure of their own.
+    """
     view = SymbolView("ABC")
     names = [f"V{number}" for number in range(VENUES)]
     for name in names:
@@ -61,18 +67,29 @@ def _costs(model: OnnxModel, rows: Callable[[], np.ndarray], horizons_ns: np.nda
         Candidate(name, VenueKind.LIT, Action.POST if horizon_ns else Action.TAKE, 1_000_100, 500, 0, "", horizon_ns)
         for name, horizon_ns in zip(names, horizons_ns.tolist(), strict=True)
     ]
-    statistics, wanted, taken = VenueStatistics(), Slice(500, 0.5, True), []
+    statistics, wanted, taken, kept = VenueStatistics(), Slice(500, 0.5, True), [], []
+    calm_collector()  # as the daemon does
     for _ in range(ROUNDS * CALLS):
         features = rows()
+        interrupted = getrusage(RUSAGE_THREAD).ru_nivcsw
         began = perf_counter_ns()
         probabilities, markouts = model.predict(features, horizons_ns)
         markouts_bps = None if markouts is None else markouts.tolist()
         score(found, probabilities.tolist(), Side.BUY, wanted, view, venues, statistics, markouts_bps)
         taken.append((perf_counter_ns() - began) / 1e3)
-    p99 = round(float(np.percentile(taken, 99)), 1)
+        if getrusage(RUSAGE_THREAD).ru_nivcsw == interrupted:
+            kept.append(taken[-1])
+    p99, alone = (round(float(np.percentile(times, 99)), 1) for times in (taken, kept))
     return [
         {"name": "features_to_costs_10_p50", "value": round(median(taken), 1), "unit": "us"},
         {"name": "features_to_costs_10_p99", "value": p99, "unit": "us", "vs": 100.0, "ratio": round(100.0 / p99, 2)},
+        {
+            "name": "features_to_costs_10_p99_kept_core",
+            "value": alone,
+            "unit": "us",
+            "vs": 100.0,
+            "ratio": round(100.0 / alone, 2),
+        },
     ]
 
 

@@ -114,7 +114,7 @@ def _seconds(text: str) -> float:
 
 
 def _period(text: str) -> str:
-    if text[-1:] not in ("m", "h", "d") or not text[:-1].isdecimal() or not int(text[:-1]):
+    if text[-1:] not in ("s", "m", "h", "d") or not text[:-1].isdecimal() or not int(text[:-1]):
         raise argparse.ArgumentTypeError(f"{text!r} found, expected such as 30m, 6h or 1d")
     return text
 

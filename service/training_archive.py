@@ -6,7 +6,7 @@ beats what is simpler serves; a later one has to prove itself beside the champio
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from learning.registry import FoldCache, is_served, models, register, set_champi
 from learning.training import Boost, NotEnoughData, TrainedModel, TrainingConfig
 from learning.training_days import train_days
 from router.features import FEATURES, schema_hash
+from router.model import ModelRefused
 from service.config import ServiceConfig
 from service.examples import daemon_config
 from service.model_report import html
 from service.replay import code_version
 from service.training import TRAINS, evaluation_table, what_next
 
-_UNITS_S = {"m": 60, "h": 3_600, "d": 86_400}
+Clock = Callable[[], float]  # seconds
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def period_s(text: str) -> int:
@@ -60,7 +62,7 @@ def train_archive(
                 and (record.data_hash, record.config, record.version) == (data_hash, settings, version)
                 and record.engine == engine
             ):
-                console.print(f"nothing new since model {known.model_id}")
+                console.print(f"nothing new since model {known.model_id}", soft_wrap=True)
                 return None
         working = bars.add_task("judge", total=None)
         with _boosting(engine, place) as boost:
@@ -112,7 +114,7 @@ def run_once(args: argparse.Namespace, console: Console) -> int:
     if trained is None:
         return 0
     console.print(evaluation_table(trained.model_id, trained.evaluation))
-    console.print(f"report: {args.models / trained.model_id / 'report.html'}")
+    console.print(f"report: {args.models / trained.model_id / 'report.html'}", soft_wrap=True)
     if not trained.evaluation.beats_baselines:
         console.print("It does not beat the constant and the table per venue: registered, but not serving.")
         return 1
@@ -127,10 +129,25 @@ def main(args: argparse.Namespace) -> int:
     console = Console()
     if not args.every:
         return run_once(args, console)
-    while True:
-        started = time.monotonic()
+
+    def once() -> None:
         try:
             run_once(args, console)
-        except archive.ArchiveError as error:  # tomorrow there may be one
-            console.print(str(error))
-        time.sleep(max(period_s(args.every) - (time.monotonic() - started), 1.0))
+        except (archive.ArchiveError, ModelRefused, OSError) as error:  # next time it may be another matter
+            console.print(str(error), soft_wrap=True, highlight=False)
+
+    repeat(period_s(args.every), once, time.monotonic, time.sleep)
+    return 0
+
+
+def repeat(period_s: float, once: Callable[[], object], clock: Clock, sleep: Callable[[float], object]) -> None:
+    """`once` a period, from now on until something is raised; a run that took longer is followed at once by the next.
+
+    The starts stay on the grid of the first one, so that a job of the night does not wander into the day.
+    """
+    due_s = clock()
+    while True:
+        once()
+        due_s = max(due_s + period_s, clock())
+        while (left_s := due_s - clock()) > 0:
+            sleep(left_s)

@@ -1,5 +1,6 @@
 """`fairlead train --archive`, on an archive whose fill probabilities are known."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ pytest.importorskip("duckdb", reason="the extra 'archive' is not installed")
 
 from learning.registry import models
 from router.model import OnnxModel, champion
-from service.training_archive import period_s
+from service.training_archive import period_s, repeat
 from tests.learning.archives import days, write
+from tests.service.processes import TIMEOUT_S, Running, until
 
 SCHEMA = schema_hash([venue.name for venue in daemon_config().venues if venue.enabled])
 
@@ -60,13 +62,63 @@ def test_too_little_is_said(archive, tmp_path, capsys):
     assert "no archive there" in capsys.readouterr().err
 
 
+async def test_a_run_that_was_killed_goes_on_where_it_was(archive, tmp_path):
+    place = tmp_path / "archive"
+    write(place, days(7, 400, len(FEATURES), SCHEMA, FEATURES))
+    folds = tmp_path / "models" / ".folds"
+    async with Running("train", "--archive", str(place), "--models", str(tmp_path / "models")) as killed:
+        await until(lambda: any(folds.glob("*.npz")), 2 * TIMEOUT_S)
+        assert await killed.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert models(tmp_path / "models") == []
+    judged = {file: file.stat().st_mtime_ns for file in folds.glob("*.npz")}
+    assert train(place, tmp_path / "models") == 0
+    assert judged.keys() < set(folds.glob("*.npz"))
+    assert {file: file.stat().st_mtime_ns for file in judged} == judged
+    assert train(place, tmp_path / "others") == 0
+    (resumed,), (whole,) = models(tmp_path / "models"), models(tmp_path / "others")
+    assert resumed.model_id == whole.model_id
+
+
+def test_a_job_keeps_its_hour():
+    now_s, took_s, starts = 100.0, iter([5.0, 5.0, 25.0, 1.0, 1.0]), []
+
+    def once():
+        nonlocal now_s
+        starts.append(now_s)
+        try:
+            now_s += next(took_s)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    def sleep(seconds):
+        nonlocal now_s
+        now_s += min(seconds, 4)  # woken early
+
+    with pytest.raises(KeyboardInterrupt):
+        repeat(10, once, lambda: now_s, sleep)
+    assert starts == [100, 110, 120, 145, 155, 165]
+
+
+async def test_the_job_trains_again_when_there_is_more(tmp_path):
+    """Its first look finds no archive, a later one a new day: a model, and what serves is left alone."""
+    place, registry = tmp_path / "archive", tmp_path / "models"
+    command = ("train", "--archive", str(place), "--models", str(registry), "--every", "1s")
+    async with Running(*command) as job:
+        await until(lambda: any("no archive there" in line for line in job.plain), 2 * TIMEOUT_S)
+        write(tmp_path / "written", days(3, 700, len(FEATURES), SCHEMA, FEATURES))
+        (tmp_path / "written").rename(place)
+        await until(lambda: len(models(registry)) == 1, 2 * TIMEOUT_S)
+        await until(lambda: any("nothing new since model" in line for line in job.plain), 2 * TIMEOUT_S)
+    assert champion(registry) == registry / models(registry)[0].model_id
+
+
 @pytest.mark.parametrize("option", [["--every", "1d"], ["--since", "2026-01-05"]])
 def test_options_of_the_archive_need_one(tmp_path, capsys, option):
     assert cli.main(["train", "--models", str(tmp_path), *option]) == 2
     assert "go with --archive" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30m", 1800), ("6h", 21_600), ("1d", 86_400)])
+@pytest.mark.parametrize(("text", "seconds"), [("30m", 1800), ("6h", 21_600), ("1d", 86_400), ("5s", 5)])
 def test_periods(text, seconds):
     assert period_s(text) == seconds
 
