@@ -132,7 +132,7 @@ class ParentOrder:
         self.prior_qty = 0  # filled on earlier days
         self.prior_notional_px = 0
         self.last_qty = 0  # the client's part of the last fill or correction
-        self.last_version = 0  # of the report that the last bust or correction is about, 0 if it is not the client's
+        self.last_version = 0  # of the report that the last bust or correction is about, 0: the client heard of none
         self.pending: list[Request] = []  # in the order in which they came
         self.version = 1  # facts applied so far; makes ExecID(17) unique and the same in a replay
 
@@ -256,7 +256,7 @@ class ParentOrder:
         was_qty, was_px = execution.client_qty, execution.px
         self.last_qty = self._count(was_qty, was_px, qty, px)
         self.excess_qty += (qty - self.last_qty) - (execution.qty - was_qty)
-        self.last_version = execution.version if was_qty or self.last_qty else 0
+        self.last_version = execution.version if was_qty else 0
         if execution.at_ns < self.day_ns:
             self.prior_qty += self.last_qty - was_qty
             self.prior_notional_px += self.last_qty * px - was_qty * was_px

@@ -278,11 +278,13 @@ def _traded(
         "secondary_exec_id": fact.exec_id,  # so that a best-execution desk finds the fill in the venue's own books
     }
     ids = (parent.traded_as, "")
-    if isinstance(fact, ChildFilled):
+    if isinstance(fact, ChildFilled) or (isinstance(fact, ChildFillCorrected) and not parent.last_version):
         if not parent.last_qty:
             return []
+        # A correction can also make shares the client's that were in excess until now: to him they are a new fill.
         exec_type = dialect.fill if parent.cum_qty >= parent.order_qty else dialect.partial_fill
-        fill = {"last_qty": parent.last_qty, "last_px": fact.last_px, "last_liquidity_ind": fact.liquidity}
+        liquidity = fact.liquidity if isinstance(fact, ChildFilled) else None
+        fill = {"last_qty": parent.last_qty, "last_px": fact.last_px, "last_liquidity_ind": liquidity}
         return [_report(parent, dialect, exec_type, fact.at_ns, ids, **fill, **where)]
     if not parent.last_version:
         return []

@@ -6,6 +6,7 @@ A part of `router.state.State`. Each method says what one fact changes; nothing 
 from typing import ClassVar
 
 from domain.facts import (
+    AnyFact,
     ChildAcknowledged,
     ChildCanceled,
     ChildCancelRejected,
@@ -97,7 +98,7 @@ class Children(Parents):
     def _child_resized(self, fact: ChildReplaceRequested | ChildReplaced | ChildReplaceRejected) -> None:
         child = self.children[fact.child_id]
         was_open = child.is_open
-        child.apply(fact)
+        self._apply_to(child, fact)
         if child.is_open:
             pending_px = child.pending_replace.px if child.pending_replace is not None else 0
             self.exposure.apply_resized(fact.child_id, child.leaves_qty, max(child.px, pending_px))
@@ -108,7 +109,7 @@ class Children(Parents):
     def _child_filled(self, fact: ChildFilled) -> None:
         child = self.children[fact.child_id]
         parent = self.parents[child.submitted.parent_id]
-        child.apply(fact)
+        self._apply_to(child, fact)
         self._trails[parent.parent_id].executions.append((fact.venue, fact.exec_id))
         apply_execution(parent, fact, self.executions)
         order = child.submitted
@@ -138,7 +139,7 @@ class Children(Parents):
         child = self.children[fact.child_id]
         parent = self.parents[child.submitted.parent_id]
         self._trails[parent.parent_id].executions.append((fact.venue, fact.exec_id))
-        child.apply(fact)
+        self._apply_to(child, fact)
         apply_execution(parent, fact, self.executions)
         self._reopened(parent)
         order = (fact.child_id, child.submitted.account, child.submitted.symbol, child.submitted.side)
@@ -147,11 +148,13 @@ class Children(Parents):
         else:
             self.exposure.apply_filled(*order, -fact.was_qty, fact.was_px)
             self.exposure.apply_filled(*order, fact.last_qty, fact.last_px)
+        if child.is_open:
+            self.exposure.apply_resized(child.child_id, child.leaves_qty, child.px)
 
     def _child_ended(self, fact: ChildCanceled | ChildExpired | ChildRejected) -> None:
         child = self.children[fact.child_id]
         was_open = child.is_open
-        child.apply(fact)
+        self._apply_to(child, fact)
         if was_open and not child.is_open:
             self.exposure.apply_ended(fact.child_id)
             counted = self.statistics.apply_ended(child, fact)
@@ -163,6 +166,12 @@ class Children(Parents):
                 expired = child.ord_status is OrdStatus.EXPIRED
                 self.auctioned[child.submitted.parent_id] = OrdStatus.EXPIRED if expired else OrdStatus.CANCELED
             self._forget_open(child)
+
+    def _apply_to(self, child: ChildOrder, fact: AnyFact) -> None:
+        """A fact that may change what is left of the child."""
+        was_qty = child.leaves_qty
+        child.apply(fact)
+        self.statistics.apply_leaves(child.submitted, child.leaves_qty - was_qty)
 
     def _forget_open(self, child: ChildOrder) -> None:
         self.open_children[child.submitted.parent_id].pop(child.child_id, None)

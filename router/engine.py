@@ -137,7 +137,8 @@ class Engine(Requests):
                 if (venue, report.exec_id) in state.executions:
                     return
                 execution = state.executions.get((venue, report.exec_ref_id))
-                was_done = not state.parents[child.submitted.parent_id].is_open
+                parent = state.parents[child.submitted.parent_id]
+                was_done, was_excess_qty = not parent.is_open, parent.excess_qty
                 if report.venue != venue or execution is None or execution.child_id != child.child_id:
                     text = f"{type(report).__name__} of an execution {report.exec_ref_id!r} that is not known"
                     yield _disputed(report, report.venue, text, now_ns)
@@ -149,7 +150,10 @@ class Engine(Requests):
                     yield msgspec.structs.replace(report, last_qty=execution.qty, last_px=execution.px)
                 else:
                     yield msgspec.structs.replace(report, was_qty=execution.qty, was_px=execution.px)
-                parent = state.parents[child.submitted.parent_id]
+                    if parent.excess_qty > was_excess_qty:
+                        more_qty = parent.excess_qty - was_excess_qty
+                        text = f"corrected to {more_qty} more than the client's order of {parent.order_qty}"
+                        yield _disputed(report, venue, text, now_ns)
                 if was_done and parent.is_open and not self.routing.policy.rework_busted:
                     # Nobody trades again unasked what was done and is taken back, perhaps hours later.
                     text = f"{parent.leaves_qty} of {parent.order_qty} taken back after the order was filled"

@@ -70,20 +70,22 @@ class VenueStatistics:
 
     def resting_qty(self, venue: str, symbol: str, side: Side) -> int:
         """Our own shares that rest at the venue on that side, part of what is displayed there."""
-        return self._resting_qty.get((venue, symbol, side.sign), 0)
+        return max(self._resting_qty.get((venue, symbol, side.sign), 0), 0)
 
     def apply_submitted(self, fact: ChildSubmitted) -> None:
         if fact.horizon_ns:
             self._resting_qty[fact.venue, fact.symbol, fact.side.sign] += fact.order_qty
+
+    def apply_leaves(self, order: ChildSubmitted, more_qty: int) -> None:
+        """So many shares more of the child may still fill than before, whatever changed it; fewer, below 0."""
+        if order.horizon_ns:
+            self._resting_qty[order.venue, order.symbol, order.side.sign] += more_qty
 
     def apply_filled(self, child: ChildOrder, fact: ChildFilled) -> bool:
         """To be called after `child.apply(fact)`; whether it completed the order, and that was counted."""
         order = child.submitted
         left_before = order.order_qty - (child.cum_qty - fact.last_qty)
         completes = child.ord_status is OrdStatus.FILLED and left_before > 0
-        if order.horizon_ns and (child.is_open or completes):
-            filled_qty = min(fact.last_qty, left_before)
-            self._resting_qty[order.venue, order.symbol, order.side.sign] -= filled_qty
         known = completes and child.cancel_reason in ("", "horizon")
         if known:
             self._observed(order).apply_order(1.0, rejected=False)
@@ -92,9 +94,6 @@ class VenueStatistics:
     def apply_ended(self, child: ChildOrder, fact: ChildCanceled | ChildExpired | ChildRejected) -> bool:
         """To be called once, after the fact that ended the child; whether its outcome is known and was counted."""
         order = child.submitted
-        if order.horizon_ns:
-            left_qty = max(order.order_qty - child.cum_qty, 0)
-            self._resting_qty[order.venue, order.symbol, order.side.sign] -= left_qty
         rejected = isinstance(fact, ChildRejected)
         known = rejected or not order.horizon_ns or child.cancel_reason == "horizon"
         if known:

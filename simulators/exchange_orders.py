@@ -112,6 +112,10 @@ class OrderDesk:
         records = self._by_order_id.values()
         return [r.order for r in records if r.ord_status in _OPEN and symbol in ("", r.order.symbol)]
 
+    def orders(self) -> list[Order]:
+        """All that were ever taken, the oldest first."""
+        return [record.order for record in self._by_order_id.values()]
+
     def order(self, order_id: str) -> Order:
         """By the venue's own id, which must be one of its."""
         return self._by_order_id[order_id].order

@@ -44,7 +44,7 @@ class Desk:
             at_ns=at_ns, child_id=child.child_id, venue="LIT1", exec_id="", last_qty=qty, last_px=1_000_000,
             liquidity=LastLiquidityInd.ADDED, mid2_px=mid2_px,
         )  # fmt: skip
-        child.apply(fact)
+        self._apply(child, fact)
         self.statistics.apply_filled(child, fact)
 
     def mark_out(self, child, mid2_px, later_mid2_px, after_ns=MARKOUT_NS):
@@ -66,8 +66,13 @@ class Desk:
         self._end(child, ChildRejected(at_ns=0, child_id=child.child_id, reason=OrdRejReason.OTHER, text=""))
 
     def _end(self, child, fact):
-        child.apply(fact)
+        self._apply(child, fact)
         self.statistics.apply_ended(child, fact)
+
+    def _apply(self, child, fact):
+        was_qty = child.leaves_qty
+        child.apply(fact)
+        self.statistics.apply_leaves(child.submitted, child.leaves_qty - was_qty)
 
 
 FILL_RATE, FILLED_FRACTION, REJECT_RATE, MARKOUT_BPS = ASSUMED[Action.POST]

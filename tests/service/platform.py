@@ -4,7 +4,7 @@
 on its bytes. Kill it, and all that is left is that journal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -29,7 +29,6 @@ from simulators.world import Network
 
 MS = 1_000_000
 START_NS = 1_700_000_000 * SECOND_NS
-LOOK_NS = 5 * MS  # how often lost connections are looked for
 RECONNECT_NS = 200 * MS
 ENDED_NS = 25 * SECOND_NS  # by then all has ended that ends by itself
 PATIENCE_NS = 120 * SECOND_NS  # by then the orders of any test have ended
@@ -166,6 +165,8 @@ class Process:
 class Platform(Simulation):
     """A simulation that makes lost connections anew, as `fix.tcp` and a real EMS do, and a dead node with them."""
 
+    look_ns = 5 * MS  # how often lost connections are looked for
+
     def __init__(
         self,
         *,
@@ -175,7 +176,7 @@ class Platform(Simulation):
         plans: dict[str, Plan] | None = None,
         market: MarketMachine | None = None,
         network: Network | None = None,
-        endpoint: type[Process] = Process,
+        endpoint: Callable[[Node], Process] = Process,
         heart_bt_int: int = 30,
     ) -> None:
         config = config or small_config()
@@ -208,7 +209,7 @@ class Platform(Simulation):
         """So long and no longer, with everything that connects again meanwhile."""
         until_ns = self.now_ns + int(seconds * SECOND_NS)
         while self.now_ns < until_ns:
-            self.world.run_until(min(self.now_ns + LOOK_NS, until_ns))
+            self.world.run_until(min(self.now_ns + self.look_ns, until_ns))
             self._revive()
 
     def finish(self) -> None:
@@ -276,16 +277,18 @@ class Platform(Simulation):
 
     def check(self) -> None:
         """All books agree to the share, the EMSs have nothing to complain of, and no order went out twice."""
-        books = reconcile(
-            self.facts, {name: client.orders.values() for name, client in self.ems.items()}, self.exchange.ledger
-        )
-        assert not books.differences, books.differences
+        self.check_books()
         violations = {name: client.violations for name, client in self.ems.items() if client.violations}
         assert not violations, violations
         children = orders_in(self.process.sent)
         assert len(children) == len(set(children))
         assert not any(child.is_open for child in self.node.state.children.values())
         self.check_replay()
+
+    def check_books(self) -> None:
+        orders = {name: client.orders.values() for name, client in self.ems.items()}
+        books = reconcile(self.facts, orders, self.exchange.ledger)
+        assert not books.differences, books.differences
 
     def check_replay(self) -> None:
         """The facts alone give the state that the node has, sequence numbers included."""

@@ -2,7 +2,8 @@
 
 Prices walk at random and orders meet whatever the dice say: rejects, acknowledgements that come late or not at all, odd
 partial fills, unsolicited cancels, cancels that cross with fills, last looks that decline, crossed and empty books. A
-router has to be right in any market, and in this one it has to be right more often.
+router has to be right in any market, and in this one it has to be right more often. What a venue does wrong beyond that
+is in `tests.simulation.mistakes`.
 """
 
 from collections.abc import Callable
@@ -47,6 +48,7 @@ class ErraticMarket:
         self._open: dict[str, tuple[str, Order]] = {}  # by the venue's order id
         self._heap: list[tuple[int, int, Callable[[int], None]]] = []
         self._pushed = 0
+        self._refusing_ns: dict[str, int] = {}  # venue -> until when it refuses nearly everything
         for venue in config.venues:
             for symbol in config.symbols:
                 key = (venue.name, symbol.symbol)
@@ -119,6 +121,18 @@ class ErraticMarket:
         sides = {side: (level,) for side, level in self._books[key].items()}
         return [BookSnapshot(venue, symbol, sides.get(Side.BUY, ()), sides.get(Side.SELL, ()))]
 
+    # --- what a seed may do to it ---
+
+    def refuse(self, venue: str, until_ns: int) -> None:
+        self._refusing_ns[venue] = until_ns
+
+    def forget(self, order_id: str) -> None:
+        """The order is done with, whatever the market had in mind for it."""
+        self._open.pop(order_id, None)
+
+    def mid_px(self, symbol: str) -> int:
+        return self._mids[symbol]
+
     # --- prices ---
 
     def _move(self, key: tuple[str, str], at_ns: int) -> None:
@@ -155,7 +169,7 @@ class ErraticMarket:
     def _submit(self, venue: str, order: Order, at_ns: int) -> None:
         chance = self._random.random
         self._open[order.order_id] = (venue, order)
-        if chance() < 0.04:
+        if chance() < 0.04 or self._refuses(venue, at_ns):
             self._end(order, Rejected(order, "not today"), at_ns)
             return
         if chance() < 0.9:  # or it is not acknowledged before it fills or ends
@@ -168,6 +182,8 @@ class ErraticMarket:
 
     def _decide(self, order: Order, at_ns: int) -> None:
         """All, a part or nothing of an order that does not rest."""
+        if order.order_id not in self._open:
+            return
         chance = self._random.random()
         if order.quote_id and chance < 0.3:
             self._end(order, Rejected(order, "last look"), at_ns)
@@ -192,6 +208,9 @@ class ErraticMarket:
         if order_id not in self._open:
             self._publish(venue, at_ns, CancelRejected(order_id, "too late"))
             return
+        if self._refuses(venue, at_ns):
+            self._publish(venue, at_ns, CancelRejected(order_id, "refused"))
+            return
         order, chance = self._open[order_id][1], self._random.random()
         if order.quote_id:
             self._publish(venue, at_ns, CancelRejected(order_id, "in last look"))
@@ -213,7 +232,7 @@ class ErraticMarket:
 
     def _replace(self, venue: str, order_id: str, order_qty: int, px: int, at_ns: int) -> None:
         chance = self._random.random()
-        if order_id not in self._open or chance < 0.2:
+        if order_id not in self._open or chance < 0.2 or self._refuses(venue, at_ns):
             self._publish(venue, at_ns, ReplaceRejected(order_id, "too late"))
             return
         order = self._open[order_id][1]
@@ -245,6 +264,9 @@ class ErraticMarket:
     def _end(self, order: Order, event: Rejected | Canceled, at_ns: int) -> None:
         venue, _ = self._open.pop(order.order_id)
         self._publish(venue, at_ns, event)
+
+    def _refuses(self, venue: str, at_ns: int) -> bool:
+        return at_ns < self._refusing_ns.get(venue, 0) and self._random.random() < 0.8
 
     # --- inside ---
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a run, drawn from its seed: the character of the network, and events at their times.
+"""What goes wrong in a run, drawn from its seed: the character of network and disk, and events at their times.
 
 A run has a stretch of time for faults, after which nothing goes wrong any more. What is drawn here does not depend on
 how the node answers, so a seed means the same faults as long as this page stays as it is.
@@ -51,43 +51,76 @@ class BadNetwork:
 
 # What can go wrong, and how often relative to each other.
 KINDS = {
-    "crash": 6,
-    "cut": 5,
-    "drop": 2,  # one end is told, the other not
-    "silence": 2,  # neither is
-    "stall": 3,
-    "clock": 1,
-    "kill": 1,
-    "stop": 1,  # SIGTERM and a start
-    "forget": 1,  # a venue starts its sequence numbers anew, and with them forgets what it had not delivered
-    "repeat": 1,  # a venue says its last reports again, as new messages
+    # the node
+    "crash": 8,
+    "clock": 2,
+    "stop": 2,  # SIGTERM and a start; or SIGTERM twice
+    "disk": 4,
+    "snapshot": 4,  # no fault by itself: what starts later begins there
+    # connections
+    "cut": 6,
+    "drop": 3,  # one end is told, the other not
+    "silence": 3,  # neither is
+    "stall": 4,
+    "again": 2,  # the last messages are sent once more, as a peer does that was asked for them twice
+    # operators
+    "kill": 2,
+    "kill file": 2,
+    # venues
+    "overfill": 4,
+    "late fill": 4,  # of an order that has ended
+    "bust": 4,
+    "correction": 4,
+    "reduce": 2,
+    "purge": 1,  # all that rests there is cancelled unasked
+    "refuse": 2,  # orders and requests, for a while
+    "stray": 1,  # a fill of an order that nobody sent
+    "forget": 2,  # it starts its sequence numbers anew, and with them forgets what it had not delivered
+    "repeat": 2,  # it says its last reports again, as new messages
+    "gap": 2,  # numbers that were never used
+    "ahead": 1,  # SequenceReset(4) in reset mode
+    # market data
+    "freeze": 2,
+    "cross": 2,
 }
 LEAVES = ("unwritten", "nothing", "one write", "everything")
+DISK_FAULTS = ("error", "full", "slow")
+MISTAKES = frozenset({"overfill", "late fill", "bust", "correction", "reduce", "purge", "stray"})
 
 
 def network(random: Random) -> BadNetwork:
     return BadNetwork(random, random.choice((0, MS // 10, MS, 20 * MS, 200 * MS)), random.choice((0.0, 0.1, 0.7)))
 
 
+def sync_ns(random: Random) -> int:
+    """How long the disk takes to sync; 0: nobody waits for it."""
+    return random.choice((0, 0, MS // 5, 5 * MS, 60 * MS))
+
+
 def events(random: Random, connections: list[str], venues: list[str], scopes: list[str], span_ns: int) -> list[Event]:
-    """Between one and eight, in order of time. `connections`: the names of all that can be cut."""
+    """Between one and ten, in order of time. `connections`: the names of all that can be cut."""
     drawn = []
-    for _ in range(random.randint(1, 8)):
+    for _ in range(random.randint(1, 10)):
         kind = random.choices(list(KINDS), list(KINDS.values()))[0]
         at_ns = random.randrange(span_ns)
         amount_ns = int(random.choice((0.001, 0.3, 1.0, 4.0)) * SECOND_NS * (0.5 + random.random()))
+        target, detail = "node", ""
         match kind:
             case "crash":
-                detail = random.choice(LEAVES)
-                drawn.append(Event(at_ns, kind, "node", amount_ns, f"{detail} after {random.randint(1, 120)} inputs"))
+                detail = f"{random.choice(LEAVES)} after {random.randint(1, 120)} inputs"
             case "clock":
-                drawn.append(Event(at_ns, kind, "node", random.choice((-1, 1)) * amount_ns))
-            case "kill":
-                drawn.append(Event(at_ns, kind, random.choice(scopes), amount_ns))
+                amount_ns *= random.choice((-1, 1))
             case "stop":
-                drawn.append(Event(at_ns, kind, "node", amount_ns))
-            case "forget" | "repeat":
-                drawn.append(Event(at_ns, kind, random.choice(venues), amount_ns))
+                detail = random.choice(("", "", "twice"))
+            case "disk":
+                detail = random.choice(DISK_FAULTS)
+            case "snapshot":
+                pass
+            case "kill" | "kill file":
+                target = random.choice(scopes)
+            case "cut" | "drop" | "silence" | "stall" | "again":
+                target = random.choice(connections)
             case _:
-                drawn.append(Event(at_ns, kind, random.choice(connections), amount_ns))
+                target = random.choice(venues)
+        drawn.append(Event(at_ns, kind, target, amount_ns, detail))
     return sorted(drawn)
