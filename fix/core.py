@@ -114,6 +114,20 @@ class Core:
         )
         return self.send(typed, now_ns, message)
 
+    def refuse(self, message: Message, reason: BusinessRejectReason, text: str, now_ns: int) -> None:
+        """`business_reject`, or Reject(3) where the version has none, or the peer takes none so large.
+
+        A reason that the version doesn't know is OTHER in it.
+        """
+        if message.msg_type == "j":
+            return  # two sides that refuse refusals would never end
+        field = self.validator(self.version).dictionary.fields.get("380")
+        known = field is not None and str(reason.value) in field.values
+        try:
+            self.business_reject(message, reason if known else BusinessRejectReason.OTHER, text, now_ns)
+        except LocalProtocolError:
+            self.reject(message, SessionRejectReason.OTHER, 0, text, now_ns)
+
     # --- rules ---
 
     def validator(self, version: str) -> Validator:

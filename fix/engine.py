@@ -17,7 +17,7 @@ from fix.config import SessionConfig
 from fix.dictionary import Dictionary
 from fix.directory import SessionDirectory, SessionTemplate, is_pattern
 from fix.endpoint import Link, Output
-from fix.errors import FieldError
+from fix.errors import BusinessRejectReason, FieldError, UnsupportedMessageType
 from fix.events import Disconnect, Event, LoggedOn, LoggedOut, Received
 from fix.lobby import Admitted, Lobby
 from fix.message import Message
@@ -31,7 +31,11 @@ class Application:
     def on_logon(self, session: Session, now_ns: int) -> None: ...
 
     def on_message(self, session: Session, message: Message, now_ns: int) -> None:
-        """An application message, in order and once. FieldError from here becomes a Reject(3)."""
+        """An application message, in order and once.
+
+        FieldError from here becomes a Reject(3); UnsupportedMessageType, as `fix.messages.decode` raises it, a
+        BusinessMessageReject(j), or a Reject(3) before FIX.4.2.
+        """
 
     def on_logout(self, session: Session, text: str, now_ns: int) -> None:
         """Follows each `on_logon` once, whatever the end."""
@@ -178,6 +182,8 @@ class FixEngine:
                         application.on_message(session, message, now_ns)
                     except FieldError as error:
                         session.reject(message, error.reason, error.tag, error.text, now_ns)
+                    except UnsupportedMessageType as error:
+                        session.refuse(message, BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, error.text, now_ns)
                 case LoggedOn():
                     application.on_logon(session, now_ns)
                 case LoggedOut(text=text):

@@ -4,15 +4,13 @@ from collections.abc import Callable
 
 from fix.checks import address_fault, duplicate_fault, int_field, required_field
 from fix.core import Core
-from fix.errors import BusinessRejectReason, FieldError, LocalProtocolError, SessionRejectReason
+from fix.errors import BusinessRejectReason, FieldError, SessionRejectReason
 from fix.events import NotResent, Received, Rejected
 from fix.handshake import on_logon
 from fix.message import Message
 from fix.states import LOGGED_ON, TALKING, WAITING
 
 _ADMIN = frozenset("012345A")
-_REFUSALS = ("j",)  # whatever is wrong with one, two sides that refuse refusals would never end
-_WITHOUT_BUSINESS_REJECT = ("FIX.4.0", "FIX.4.1")
 
 
 def on_message(core: Core, message: Message, now_ns: int) -> None:
@@ -120,8 +118,9 @@ def in_turn(core: Core, message: Message, now_ns: int) -> None:
         text = f"MsgType(35)={msg_type} is not defined in {core.config.begin_string}"
         fault = FieldError(35, msg_type, SessionRejectReason.INVALID_MSG_TYPE, text, ref_tag="")
         core.reject_field(message, fault, now_ns)
-    elif core.throttle is not None and core.throttle.is_exceeded and msg_type not in _REFUSALS:
-        _refuse_excess(core, message, now_ns)
+    elif core.throttle is not None and core.throttle.is_exceeded and msg_type != "j":
+        text = f"more than {core.config.max_messages_per_s} messages in a second"
+        core.refuse(message, BusinessRejectReason.THROTTLE_LIMIT_EXCEEDED, text, now_ns)
     else:
         core.events.append(Received(message))
 
@@ -130,19 +129,6 @@ def _is_known(core: Core, message: Message) -> bool:
     msg_type = message.msg_type
     rule = core.config.validation.msg_type
     return not rule or msg_type in message.dictionary.msg_types or msg_type.startswith("U")
-
-
-def _refuse_excess(core: Core, message: Message, now_ns: int) -> None:
-    text = f"more than {core.config.max_messages_per_s} messages in a second"
-    if core.config.begin_string in _WITHOUT_BUSINESS_REJECT:
-        core.reject(message, SessionRejectReason.OTHER, 0, text, now_ns)
-    else:
-        reason = BusinessRejectReason.THROTTLE_LIMIT_EXCEEDED
-        known = str(reason.value) in core.validator(core.version).dictionary.fields["380"].values
-        try:
-            core.business_reject(message, reason if known else BusinessRejectReason.OTHER, text, now_ns)
-        except LocalProtocolError:  # larger than the peer takes
-            core.reject(message, SessionRejectReason.OTHER, 0, text, now_ns)
 
 
 def _on_admin(core: Core, message: Message, now_ns: int) -> None:

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from fix.engine import Application, FixEngine
-from fix.errors import FieldError, SessionRejectReason
+from fix.errors import FieldError, SessionRejectReason, UnsupportedMessageType
 from fix.events import Disconnect, Event, Rejected
-from fix.message import Message
+from fix.message import Message, parse
 from fix.session import Session, SessionConfig
 from fix.store import FileStore
 from fix.tcp import Carrier, serve
@@ -151,6 +151,38 @@ def test_two_sessions_of_one_name() -> None:
         FixEngine(Application(), [config("EXCH", "A"), older])
     named = msgspec.structs.replace(older, name="older")
     assert [*FixEngine(Application(), [config("EXCH", "A"), named]).sessions] == ["EXCH->A", "older"]
+
+
+class Picky(Application):
+    def on_message(self, session: Session, message: Message, now_ns: int) -> None:
+        raise UnsupportedMessageType(message.msg_type)
+
+
+@pytest.mark.parametrize(
+    ("begin_string", "answer"),
+    [
+        ("FIX.4.0", {"35": "3", "45": "2"}),
+        ("FIX.4.1", {"35": "3", "45": "2"}),
+        ("FIX.4.2", {"35": "j", "45": "2", "372": "D", "380": "3"}),
+        ("FIX.4.3", {"35": "j", "45": "2", "372": "D", "380": "3"}),
+        ("FIX.4.4", {"35": "j", "45": "2", "372": "D", "380": "3"}),
+        ("FIXT.1.1", {"35": "j", "45": "2", "372": "D", "380": "3"}),
+    ],
+)
+def test_a_type_that_the_application_does_not_take(begin_string: str, answer: dict[str, str]) -> None:
+    now_ns, application = 1_704_205_800_000_000_000, Recorder()
+    engine = FixEngine(Picky(), [config("EXCH", "A", begin_string=begin_string)])
+    peer = FixEngine(application, [config("A", "EXCH", "initiator", begin_string=begin_string)])
+    deliver(peer, deliver(engine, peer.connected(1, "A->EXCH", now_ns), now_ns, opens=True), now_ns)
+    session = peer.sessions["A->EXCH"]
+    session.send_fields("D", [("11", "1")], now_ns)
+    ((_, data),) = deliver(engine, peer.output(now_ns), now_ns).writes
+    message = parse(data)
+    assert {tag: message.get(int(tag)) for tag in ("35", "45", "372", "380") if message.get(int(tag))} == answer
+    assert message.get(58) == "MsgType(35)=D is not supported"
+    if "380" in answer:  # an answer to a refusal would have an answer too, and so on
+        session.send_fields("j", [("45", "2"), ("372", "8"), ("380", "3")], now_ns)
+        assert not deliver(engine, peer.output(now_ns), now_ns).writes
 
 
 def test_a_throttled_queue_moves_on_in_time() -> None:
