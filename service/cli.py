@@ -18,7 +18,7 @@ from service.command import NARROWEST, CommandError, existing
 
 if TYPE_CHECKING:
     from service.config import ServiceConfig
-    from simulators.scenario import Fault
+    from simulators.scenario import Scenario
 
 SESSION_VERBS = ("list", "disconnect", "connect", "enable", "disable", "reset", "set", "reload")
 
@@ -63,18 +63,22 @@ def simulate(args: argparse.Namespace) -> int:
     from simulators.config import SimulatorsConfig
 
     loaded = toml.load(SimulatorsConfig, args.config)
-    faults: tuple[Fault, ...] = ()
+    scenario: Scenario | None = None
     if args.scenario:
         from service import qa
 
-        faults = qa.load(args.scenario).faults
-        if strangers := {fault.venue for fault in faults if fault.venue} - set(loaded.venues):
+        scenario = qa.load(args.scenario)
+        if strangers := {fault.venue for fault in scenario.faults if fault.venue} - set(loaded.venues):
             raise CommandError(f"{args.scenario}: {args.config} has no venue {min(strangers)!r}")
+        try:
+            loaded = qa.changed_market(loaded, scenario)
+        except ValueError as error:
+            raise CommandError(f"{args.scenario}: market: {error}") from None
     if args.check_config:
         print("ok")
         return 0
     logs.configure("info", "")
-    return serve.run(loaded, faults)
+    return serve.run(loaded, scenario)
 
 
 def qa(args: argparse.Namespace) -> int:

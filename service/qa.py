@@ -320,14 +320,21 @@ def _changed(struct: Any, values: dict[str, Any]) -> Any:
 
 def _simulators(scenario: Scenario) -> SimulatorsConfig:
     config = simulators_config()
-    replace = msgspec.structs.replace
+    venues = {name: settings for name, settings in config.venues.items() if name in scenario.venues}
+    return changed_market(msgspec.structs.replace(config, venues=venues), scenario)
+
+
+def changed_market(config: SimulatorsConfig, scenario: Scenario) -> SimulatorsConfig:
+    """With the scenario's figures of the market model; ValueError where one is wrong."""
+    replace, changes = msgspec.structs.replace, scenario.market
     venues = {
-        name: replace(settings, market={**settings.market, **scenario.market.get(name, {})})
+        name: replace(settings, market={**settings.market, **changes.get(name, {})})
         for name, settings in config.venues.items()
-        if name in scenario.venues
     }
-    symbols = {name: changes for name, changes in scenario.market.items() if name in scenario.symbols}
-    return replace(config, venues=venues, symbols=symbols)
+    symbols = {name: {**config.symbols.get(name, {}), **changes[name]} for name in changes if name not in venues}
+    changed = replace(config, venues=venues, symbols={**config.symbols, **symbols})
+    changed.market()
+    return changed
 
 
 def _disagreements(data: dict[str, Any]) -> Iterator[toml.Mistake]:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from simulators.exchange import Exchange
 from simulators.lag import Lag
 from simulators.ledger import to_lines
 from simulators.market import Market
-from simulators.scenario import Fault
+from simulators.scenario import Scenario
 from simulators.tape import TapeMarket
 from simulators.tape_files import open_tape
+from simulators.witness import failures
 
 _PIECE_NS = 20_000_000  # of the market's time at most at once, when it is behind
 _LOGOUT_LOOKS, _LOGOUT_LOOK_S = 20, 0.05  # how long the clients have for their Logout(5)
@@ -145,13 +146,16 @@ async def serve(
     config: SimulatorsConfig,
     stop: asyncio.Event,
     ready: Callable[[dict[str, tuple[str, int]]], None],
-    faults: Sequence[Fault] = (),
-) -> None:
-    """Serves until `stop` is set, then logs out; `ready` gets the address of each venue once all of them listen."""
+    scenario: Scenario | None = None,
+) -> list[str]:
+    """Serves until `stop` is set, then logs out; `ready` gets the address of each venue once all of them listen.
+
+    What the venues find not to be as a scenario expects is given back, in words.
+    """
     now_ns = time.time_ns()
     endpoint = open_exchange(config, now_ns)
-    if faults:
-        endpoint.exchange.inject(faults, config.seed, now_ns)
+    if scenario is not None:
+        endpoint.exchange.inject(scenario.faults, config.seed, now_ns)
     try:
         server = await tcp.serve(endpoint, config.listeners(), {})
         ready(server.addresses)
@@ -166,33 +170,39 @@ async def serve(
         await server.close()
     finally:
         endpoint.close()
+    return list(failures(endpoint.exchange.floor, scenario.expect, now_ns)) if scenario is not None else []
 
 
-def run(config: SimulatorsConfig, faults: Sequence[Fault] = ()) -> int:
-    """Serves until SIGTERM or SIGINT; the exit status: 1 if it could not start or go on."""
-    failures: list[str] = []
+def run(config: SimulatorsConfig, scenario: Scenario | None = None) -> int:
+    """Serves until SIGTERM or SIGINT; the exit status: 1 if it could not start or go on, or if a scenario failed."""
+    faults: list[str] = []
+    unmet: list[str] = []
 
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
         def fail(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-            failures.append(f"{context['message']}: {context.get('exception')!r}")
+            faults.append(f"{context['message']}: {context.get('exception')!r}")
             stop.set()
 
         # A market that can't go on (a bad line of a tape, say) must not leave venues standing that no longer move.
         loop.set_exception_handler(fail)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await serve(config, stop, _ready, faults)
+        unmet.extend(await serve(config, stop, _ready, scenario))
 
     try:
         uvloop.run(main())
     except (OSError, ValueError) as error:
-        failures.append(str(error))
-    for text in failures:
+        faults.append(str(error))
+    for text in faults:
         log.error("simulators_failed", text=text)
+    for text in unmet:
+        log.error("scenario_failed", text=text)
+    if scenario is not None and not faults and not unmet:
+        log.info("scenario_passed", title=scenario.title)
     log.info("simulators_stopped")
-    return 1 if failures else 0
+    return 1 if faults or unmet else 0
 
 
 def _ready(addresses: dict[str, tuple[str, int]]) -> None:

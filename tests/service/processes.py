@@ -72,8 +72,9 @@ class Installation:
     def daemon(self, *, max_file_bytes: int = -1) -> "Running":
         return Running("run", "--config", str(self.daemon_toml), max_file_bytes=max_file_bytes)
 
-    def venues(self) -> "Running":
-        return Running("simulate", "--config", str(self.simulators_toml))
+    def venues(self, scenario: Path | None = None) -> "Running":
+        more = ("--scenario", str(scenario)) if scenario is not None else ()
+        return Running("simulate", "--config", str(self.simulators_toml), *more)
 
     async def trading(self) -> None:
         """Until every venue is there and every symbol has a price."""

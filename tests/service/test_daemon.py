@@ -5,6 +5,7 @@ import resource
 import shutil
 import signal
 import time
+from fnmatch import fnmatch
 from itertools import count
 from pathlib import Path
 
@@ -343,3 +344,62 @@ async def test_a_file_stops_orders_and_only_a_named_person_lets_them_go_on(insta
             assert await daemon.stop() == 0
         assert await venues.stop() == 0
     assert [client.violations for client in ems.values()] == [[], []]
+
+
+SCENARIO = """title = "A venue refuses its first order"
+[market.BRIG]
+reject_share = 1.0
+[[faults]]
+kind = "reject"
+on = "order"
+venue = "ARGO"
+text = "not today"
+[expect]
+filled_at = ["%s"]
+disputed = %d
+"""
+
+
+@pytest.mark.parametrize(
+    ("filled_at", "disputed", "leaves_open", "unmet"),
+    [
+        ("ARGO", 0, False, []),
+        ("BRIG", 1, False, ["nothing was filled at BRIG", "0 fills were disputed, expected 1"]),
+        ("ARGO", 0, True, ["order * at * is open with * shares"]),
+    ],
+)
+async def test_a_scenario_over_sockets(
+    installation: Installation, filled_at: str, disputed: int, leaves_open: bool, unmet: list[str]
+):
+    """Real processes: the fault and the figures happen, and the exit status says whether all came out as expected."""
+    path = installation.directory / "scenario.toml"
+    path.write_text(SCENARIO % (filled_at, disputed))
+    for venue in ("CLIP", "DUSK", "EBBT", "FORD", "GALE"):
+        installation.change(f'name = "{venue}"', f'name = "{venue}"\nenabled = false')
+    async with installation.venues(path) as venues, trading_systems(installation, {}) as ems:
+        await venues.says("simulators_ready")
+        async with installation.daemon() as daemon:
+            await daemon.says("ready")
+            await until(lambda: asyncio.to_thread(lambda: priced(installation) == 5))
+            sweep = ems["EMS1"].new_order("A1", "ALFA", Side.BUY, 1_000, account="ACC2", strategy="sweep")
+            await until(lambda: sweep.settled_status is OrdStatus.FILLED)
+            refused = [fact["text"] for fact in daemon.of("child_rejected")]
+            assert "not today" in refused
+            if leaves_open:
+                away = ems["EMS1"].new_order(
+                    "A2", "ALFA", Side.BUY, 500, account="ACC1", limit_px=FAR_FROM_MARKET_PX, strategy="sweep"
+                )
+                await until(lambda: away.settled_status is OrdStatus.NEW)
+                assert await daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert await venues.stop() == (1 if unmet else 0)
+    said = [entry["text"] for entry in venues.of("scenario_failed")]
+    assert all(any(fnmatch(text, one) for text in said) for one in unmet), said
+    assert all(any(fnmatch(text, one) for one in unmet) for text in said), said
+    assert len(venues.of("scenario_passed")) == (not unmet)
+
+
+def priced(installation: Installation) -> int:
+    try:
+        return len(ask(installation.config.control_path, {"command": "status"})["status"]["priced"])
+    except OSError:
+        return 0
