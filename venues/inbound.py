@@ -39,6 +39,8 @@ def to_facts(message: Message, venue: str, now_ns: int, refused: Message | None 
             return _execution_report(message, venue, now_ns)
         case "9":
             return [_cancel_rejected(message, venue, now_ns)]
+        case "j" if _asked_too_early(message, refused):
+            return []
         case "3" | "j":
             return [_refused(message, venue, now_ns, refused)]
     return [_unknown(message, venue, now_ns, f"MsgType(35)={message.msg_type} is not expected from a venue")]
@@ -228,6 +230,7 @@ RESTATEMENTS = {
     "7": "restated by the venue: system failure",
     "8": "restated by the venue: market option",
 }
+NOT_NOW = ("0", "4", "8")  # BusinessRejectReason(380): other, application not available, throttle limit exceeded
 LIQUIDITY = {item.value: item for item in LastLiquidityInd}
 ORD_REJ_REASONS = {item.value: item for item in OrdRejReason}
 ORD_STATUSES = {item.value: item for item in OrdStatus}
@@ -253,6 +256,12 @@ def _cancel_rejected(message: Message, venue: str, now_ns: int) -> AnyFact:
         return ChildReplaceRejected(at_ns=now_ns, child_id=child_id, replace_id=replace_id, reason=reason, text=text)
     ord_status = ORD_STATUSES.get(message.get(39) or "")
     return ChildCancelRejected(at_ns=now_ns, child_id=child_id, reason=reason, text=text, ord_status=ord_status)
+
+
+def _asked_too_early(message: Message, refused: Message | None) -> bool:
+    """A status request that a venue has no time for says nothing of the order, and will be made again."""
+    msg_type = refused.msg_type if refused else message.get(372)
+    return msg_type == "H" and (message.get(380) or "0") in NOT_NOW
 
 
 def _refused(message: Message, venue: str, now_ns: int, refused: Message | None) -> AnyFact:

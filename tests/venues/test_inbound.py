@@ -287,9 +287,21 @@ BUSY = "58=busy"
         ("3", f"45=4 {BUSY}", ORDER, rejected("Reject(3) of our message 4 (D): busy")),
         ("3", f"45=4 372=D {BUSY}", None, unattributed("Reject(3) of our message 4 (D): busy")),
         ("3", "45=4", None, unattributed("Reject(3) of our message 4 (unknown type): no reason given")),
+        (
+            "j",
+            f"45=4 372=H 380=3 {BUSY}",
+            STATUS,
+            unattributed("BusinessMessageReject(j) of our message 4 (H): busy"),
+        ),
         ("3", f"45=4 372=H {BUSY}", STATUS, unattributed("Reject(3) of our message 4 (H): busy")),
         ("B", "148=hello", None, unattributed("MsgType(35)=B is not expected from a venue")),
     ],
 )
 def test_rejects(msg_type: str, body: str, refused: Message | None, fact: AnyFact) -> None:
     assert to_facts(message(msg_type, body), "V", AT_NS, refused) == [fact]
+
+
+@pytest.mark.parametrize("reason", ["", "380=0", "380=4", "380=8"])
+def test_a_status_request_that_a_venue_has_no_time_for_is_no_news(reason: str) -> None:
+    """It will be asked again."""
+    assert to_facts(message("j", f"45=4 372=H {reason} {BUSY}"), "V", AT_NS, None) == []
