@@ -19,7 +19,7 @@ from router.terms import Terms
 # Bound once: reading a member from its class costs 70 ns, and a decision does it a hundred times.
 POST, IMPROVE, TAKE, MID_PEG, TAKE_QUOTE, AUCTION = Action
 LIT, DARK, DEALER = VenueKind
-_IMMEDIATE = (TAKE, TAKE_QUOTE)
+IMMEDIATE = (TAKE, TAKE_QUOTE)
 NO_QUOTES: Mapping[str, DealerQuoted] = {}
 NO_DOUBTS: Mapping[tuple[str, Action], str] = {}
 
@@ -127,7 +127,7 @@ class _Scan:
         # The smallest fill that is asked for; one of all or nothing has none of its own.
         self.least_qty = 0 if terms is None or terms.whole else terms.min_qty
         allowed = policy.actions if terms is None else terms.actions
-        self.actions = allowed if wanted.passive else tuple(a for a in allowed if a in _IMMEDIATE)
+        self.actions = allowed if wanted.passive else tuple(a for a in allowed if a in IMMEDIATE)
         self.near_px, self.far_px = (view.bid_px, view.ask_px) if self.is_buy else (view.ask_px, view.bid_px)
         self.rest_ns = policy.rest_ns(wanted.urgency)
         self.dark_rest_ns = policy.rest_ns(wanted.urgency, dark=True)

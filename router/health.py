@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from domain.facts import ChildFilled, ChildSubmitted, MarkoutMeasured, VenueDrifted, VenueSteadied
 from domain.fields import Action
-from router.candidates import Candidate
+from router.candidates import IMMEDIATE, Candidate
 from router.markouts import markout_bps
 
 HALF_LIFE_NS = 600_000_000_000  # after which a correction counts half
@@ -30,13 +30,14 @@ _KEEP = 1.0 - 1.0 / 72  # of what was seen, at each further order: half of the w
 _FILLS = 5.0  # what is assumed counts like so many fills that were said,
 _MARKED = 30.0  # and like so many markouts
 _USUAL = 2_000  # orders or fills of a venue and an action over which its usual is a mean
-_SETTLING = 100  # so many of them make a first one
-ORDERS_APART_NS = 1_000_000_000  # orders of a symbol closer together meet one and the same book
+_SETTLING = 80  # so many of them make a first one
+_TAKES_APART_NS = 1_000_000_000  # takes of a symbol closer together meet one and the same book,
+_RESTS_APART_NS = 10_000_000_000  # and those that rest the same flow of orders, or the same lack of it
 _MISSED_ODDS = 2.5  # the change that is looked for: the odds of missing times this,
 _LOST_MORE = 0.5  # or markouts worse by so many standard deviations
 _LEAST_MISSING = 0.02
 _FARTHEST = 4.0  # standard deviations that a single markout counts at most
-_LIMIT = 18.0  # of the evidence, natural logarithm
+_LIMIT = 14.0  # of the evidence, natural logarithm
 
 
 class Correction(NamedTuple):
@@ -143,15 +144,16 @@ class VenueMonitor:
         self.orders = 0  # whose outcome is known
         self.misses = 0.0  # evidence summed up, never below nothing
         self.losses = 0.0
-        self._looked_ns: dict[str, int] = {}  # by symbol
+        self._looked_ns: dict[tuple[str, Action], int] = {}  # by symbol
         self._marked_ns: dict[str, int] = {}
 
     def apply_order(self, symbol: str, action: Action, said: float, filled: bool, at_ns: int) -> None:
         """An order whose outcome is known, with the P(fill) that was said of it."""
         self.orders += 1
         self.recent.apply_order(said, filled, at_ns)
-        if at_ns - self._looked_ns.get(symbol, -ORDERS_APART_NS) >= ORDERS_APART_NS:
-            self._looked_ns[symbol] = at_ns
+        apart_ns = _TAKES_APART_NS if action in IMMEDIATE else _RESTS_APART_NS
+        if at_ns - self._looked_ns.get((symbol, action), -apart_ns) >= apart_ns:
+            self._looked_ns[symbol, action] = at_ns
             evidence = self.usual.setdefault(action, Usual()).apply_order(said, filled)
             self.misses = min(max(0.0, self.misses + evidence), _LIMIT)
             self._judge()
