@@ -159,7 +159,8 @@ class Children(Parents):
             self.exposure.apply_ended(fact.child_id)
             counted = self.statistics.apply_ended(child, fact)
             if counted:
-                self.health.apply_order(child.submitted, child.cum_qty > 0, fact.at_ns)
+                refused = isinstance(fact, ChildRejected)
+                self.health.apply_order(child.submitted, child.cum_qty > 0, fact.at_ns, refused=refused)
             self.trial.apply_ended(child, known=counted)
             self.doubts.apply_ended(child, fact.at_ns)
             if child.submitted.action is Action.AUCTION and not child.cancel_reason:

@@ -30,9 +30,9 @@ _KEEP = 1.0 - 1.0 / 72  # of what was seen, at each further order: half of the w
 _FILLS = 5.0  # what is assumed counts like so many fills that were said,
 _MARKED = 30.0  # and like so many markouts
 _USUAL = 2_000  # orders or fills of a venue and an action over which its usual is a mean
-_SETTLING = 80  # so many of them make a first one
-_TAKES_APART_NS = 1_000_000_000  # takes of a symbol closer together meet one and the same book,
-_RESTS_APART_NS = 10_000_000_000  # and those that rest the same flow of orders, or the same lack of it
+_SETTLING = 50  # so many of them make a first one
+_AT_ONCE_APART_NS = 1_000_000_000  # takes and refusals in a symbol closer together are of one and the same moment,
+_WAITED_APART_NS = 10_000_000_000  # and those that rested met the same flow of orders, or the same lack of it
 _MISSED_ODDS = 2.5  # the change that is looked for: the odds of missing times this,
 _LOST_MORE = 0.5  # or markouts worse by so many standard deviations
 _LEAST_MISSING = 0.02
@@ -98,20 +98,19 @@ class Recent:
 
 
 class Usual:
-    """What is usual at a venue with an action, against what was said: means of a long while."""
+    """How many fills a venue usually has with an action, as a part of those that are said: a mean of a long while."""
 
-    __slots__ = ("filled", "lost2_bps", "lost_bps", "marked", "orders", "said")
+    __slots__ = ("filled", "orders", "said")
 
     def __init__(self) -> None:
-        self.orders = self.marked = 0
-        self.said = self.filled = 0.0
-        self.lost_bps = self.lost2_bps = 0.0  # beyond what was said, and squared
+        self.orders = 0
+        self.said = self.filled = _FILLS
 
-    def apply_order(self, said: float, filled: bool) -> float:
+    def apply(self, said: float, filled: bool) -> float:
         """How much more the order speaks for a venue that misses oftener than for the usual one: log-likelihoods."""
         evidence = 0.0
         if self.orders >= _SETTLING:
-            missing = 1.0 - min(said * self.filled / self.said, 1.0 - _LEAST_MISSING) if self.said else 1.0
+            missing = 1.0 - min(said * self.filled / self.said, 1.0 - _LEAST_MISSING)
             odds = 1.0 + (_MISSED_ODDS - 1.0) * missing
             evidence = -log(odds) if filled else log(_MISSED_ODDS / odds)
         self.orders += 1
@@ -120,17 +119,27 @@ class Usual:
         self.filled = self.filled * keep + filled
         return evidence
 
-    def apply_markout(self, lost_bps: float) -> float:
-        """The same of a fill, for a venue whose fills lose more."""
+
+class UsualLoss:
+    """What a venue's fills usually lose beyond what was said, bps: mean and square of a long while."""
+
+    __slots__ = ("bps", "bps2", "fills")
+
+    def __init__(self) -> None:
+        self.fills = 0
+        self.bps = self.bps2 = 0.0
+
+    def apply(self, bps: float) -> float:
+        """How much more the fill speaks for a venue whose fills lose more than for the usual one: log-likelihoods."""
         evidence = 0.0
-        if self.marked >= _SETTLING:
-            sd_bps = max(self.lost2_bps - self.lost_bps**2, 1e-12) ** 0.5
-            worse = min(max((lost_bps - self.lost_bps) / sd_bps, -_FARTHEST), _FARTHEST)
+        if self.fills >= _SETTLING:
+            sd_bps = max(self.bps2 - self.bps**2, 1e-12) ** 0.5
+            worse = min(max((bps - self.bps) / sd_bps, -_FARTHEST), _FARTHEST)
             evidence = _LOST_MORE * (worse - _LOST_MORE / 2)
-        self.marked += 1
-        step = 1.0 / min(self.marked, _USUAL)
-        self.lost_bps += (lost_bps - self.lost_bps) * step
-        self.lost2_bps += (lost_bps**2 - self.lost2_bps) * step
+        self.fills += 1
+        step = 1.0 / min(self.fills, _USUAL)
+        self.bps += (bps - self.bps) * step
+        self.bps2 += (bps**2 - self.bps2) * step
         return evidence
 
 
@@ -140,6 +149,7 @@ class VenueMonitor:
     def __init__(self) -> None:
         self.recent = Recent()
         self.usual: dict[Action, Usual] = {}
+        self.usual_loss = UsualLoss()
         self.alarm = ""
         self.orders = 0  # whose outcome is known
         self.misses = 0.0  # evidence summed up, never below nothing
@@ -147,24 +157,25 @@ class VenueMonitor:
         self._looked_ns: dict[tuple[str, Action], int] = {}  # by symbol
         self._marked_ns: dict[str, int] = {}
 
-    def apply_order(self, symbol: str, action: Action, said: float, filled: bool, at_ns: int) -> None:
+    def apply_order(
+        self, symbol: str, action: Action, said: float, filled: bool, at_ns: int, *, refused: bool = False
+    ) -> None:
         """An order whose outcome is known, with the P(fill) that was said of it."""
         self.orders += 1
         self.recent.apply_order(said, filled, at_ns)
-        apart_ns = _TAKES_APART_NS if action in IMMEDIATE else _RESTS_APART_NS
+        apart_ns = _AT_ONCE_APART_NS if refused or action in IMMEDIATE else _WAITED_APART_NS
         if at_ns - self._looked_ns.get((symbol, action), -apart_ns) >= apart_ns:
             self._looked_ns[symbol, action] = at_ns
-            evidence = self.usual.setdefault(action, Usual()).apply_order(said, filled)
+            evidence = self.usual.setdefault(action, Usual()).apply(said, filled)
             self.misses = min(max(0.0, self.misses + evidence), _LIMIT)
             self._judge()
 
-    def apply_markout(self, symbol: str, action: Action, said_bps: float, found_bps: float, at_ns: int) -> None:
+    def apply_markout(self, symbol: str, said_bps: float, found_bps: float, at_ns: int) -> None:
         """A fill of `at_ns`: the markout that was said of it, and the one that it had."""
         self.recent.apply_markout(said_bps, found_bps)
         if at_ns - self._marked_ns.get(symbol, -MARKOUT_NS) >= MARKOUT_NS:
             self._marked_ns[symbol] = at_ns
-            evidence = self.usual.setdefault(action, Usual()).apply_markout(found_bps - said_bps)
-            self.losses = min(max(0.0, self.losses + evidence), _LIMIT)
+            self.losses = min(max(0.0, self.losses + self.usual_loss.apply(found_bps - said_bps)), _LIMIT)
             self._judge()
 
     def _judge(self) -> None:
@@ -215,15 +226,14 @@ class VenueHealth:
 
     # --- what it learns ---
 
-    def apply_order(self, order: ChildSubmitted, filled: bool, at_ns: int) -> None:
+    def apply_order(self, order: ChildSubmitted, filled: bool, at_ns: int, *, refused: bool = False) -> None:
         """A child whose outcome is known."""
-        if order.fill_probability is None:
+        said = order.fill_probability
+        if said is None:
             return
         monitor = self.venues.setdefault(order.venue, VenueMonitor())
-        monitor.apply_order(order.symbol, order.action, order.fill_probability, filled, at_ns)
-        self._recent.setdefault((order.venue, order.action), Recent()).apply_order(
-            order.fill_probability, filled, at_ns
-        )
+        monitor.apply_order(order.symbol, order.action, said, filled, at_ns, refused=refused)
+        self._recent.setdefault((order.venue, order.action), Recent()).apply_order(said, filled, at_ns)
         self._noted(order.venue, monitor)
 
     def apply_markout(self, order: ChildSubmitted, fill: ChildFilled, fact: MarkoutMeasured) -> None:
@@ -231,7 +241,7 @@ class VenueHealth:
             return
         found_bps = markout_bps(order, fill, fact.mid2_px)
         monitor = self.venues.setdefault(order.venue, VenueMonitor())
-        monitor.apply_markout(order.symbol, order.action, order.markout_bps, found_bps, fill.at_ns)
+        monitor.apply_markout(order.symbol, order.markout_bps, found_bps, fill.at_ns)
         self._recent.setdefault((order.venue, order.action), Recent()).apply_markout(order.markout_bps, found_bps)
         self._noted(order.venue, monitor)
 

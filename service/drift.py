@@ -44,7 +44,7 @@ def _played(monitor: VenueMonitor, rows: Dataset, venue: str, before: Dataset) -
         symbol, action, at_ns = str(rows.symbol[row]), Action(rows.action[row]), int(rows.at_ns[row])
         monitor.apply_order(symbol, action, float(rows.predicted[row]), bool(rows.filled[row]), at_ns)
         if np.isfinite(rows.markout_bps[row]):
-            monitor.apply_markout(symbol, action, float(said_bps[row]), float(rows.markout_bps[row]), at_ns)
+            monitor.apply_markout(symbol, float(said_bps[row]), float(rows.markout_bps[row]), at_ns)
         yield monitor.alarm
 
 
