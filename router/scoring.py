@@ -12,7 +12,8 @@ penalty for what does not, which is the cost of crossing the spread later.
     fee      the venue's maker fee for what rests, its taker fee for what takes; a rebate is negative.
     markout  the adverse move of the mid to expect after such a fill: the model's, or the recent mean of such fills
              (`VenueStatistics`). A passive order is filled most readily when the price is about to go through it.
-    no_fill  half the spread, plus the mean taker fee of the lit venues, plus the price of waiting:
+    no_fill  half the spread, plus the mean taker fee of the lit venues (for a take at least what it would have paid,
+             so that a venue that refuses never looks cheap), plus the price of waiting:
              (1 + urgency) * volatility * sqrt(T) / sqrt(2 pi).
              The last is the expected adverse part of a driftless Gaussian move in the horizon T, E[max(x, 0)] =
              sigma * sqrt(T) / sqrt(2 pi). An urgent slice counts it twice, which is the move given that it was adverse:
@@ -74,7 +75,9 @@ def score(
         fee_bps = (terms.maker_fee_px if candidate.horizon_ns else terms.taker_fee_px) * per_px
         recent = statistics.of(candidate.venue, candidate.action)
         markout_bps = recent.markout_bps if markouts_bps is None else markouts_bps[index]
-        no_fill_bps = crossing_bps + waiting_bps * sqrt(candidate.horizon_ns / 1e9 or RETRY_S)
+        # What was to be taken and was not is taken later, for no less.
+        crossed_bps = crossing_bps if candidate.horizon_ns else max(crossing_bps, price_bps + fee_bps)
+        no_fill_bps = crossed_bps + waiting_bps * sqrt(candidate.horizon_ns / 1e9 or RETRY_S)
         expected = probability * recent.filled_fraction
         cost_bps = expected * (price_bps + fee_bps + markout_bps) + (1.0 - expected) * no_fill_bps
         scores.append(Score(price_bps, fee_bps, markout_bps, no_fill_bps, cost_bps, recent.filled_fraction))

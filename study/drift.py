@@ -3,7 +3,8 @@
 `python -m study.drift`: days of the simulated market through the whole node. On some of them a venue turns halfway: it
 refuses half of the orders, or the other side of its fills knows where the price goes. Counted are the orders there,
 from the turn on, whose outcome was known before the alarm; its rank is that of its best candidate among the venues, in
-the mean over decisions that had one. On the others nothing turns, and every alarm is false.
+the mean over decisions that had one, beside what it would have been without the router's corrections. On the others
+nothing turns, and every alarm is false.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from domain.facts import AnyFact, DecisionMade, VenueDrifted
+from domain.facts import AnyFact, CandidateRecord, DecisionMade, VenueDrifted
 from router.state import State
 from service.examples import daemon_config, simulators_config
 from service.runtime import load_model
@@ -43,7 +44,8 @@ class Turned:
     seconds: float | None
     resolved: int  # there, in all that was left of the day
     rank_before: float
-    rank_after: float  # from the alarm on; from the turn on where there was none
+    rank_after: float  # from the turn on
+    rank_uncorrected: float  # of the same decisions, had the model's word stood
     share_before: float  # of what was sent, that went there
     share_after: float
     false_alarms: int  # before the turn
@@ -88,7 +90,7 @@ def turned(turn: str, seed: int, parents: int, models: Path | None) -> Turned:
     state = State()
     noticed: VenueDrifted | None = None
     before = false_alarms = elsewhere = 0
-    ranks: tuple[list[int], list[int]] = [], []
+    ranks: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []
     sent = np.zeros((2, 2))
     for fact in facts:
         if fact.at_ns < turned_ns:
@@ -100,9 +102,9 @@ def turned(turn: str, seed: int, parents: int, models: Path | None) -> Turned:
                 noticed = noticed or fact
             else:
                 elsewhere += 1
-        elif isinstance(fact, DecisionMade) and (fact.at_ns < turned_ns or noticed):
-            if (rank := _rank(fact, venue)) is not None:
-                ranks[fact.at_ns >= turned_ns].append(rank)
+        elif isinstance(fact, DecisionMade):
+            if (both := _ranks(fact, venue)) is not None:
+                ranks[fact.at_ns >= turned_ns].append(both)
             for candidate in fact.candidates:
                 sent[int(fact.at_ns >= turned_ns), int(candidate.venue == venue)] += candidate.chosen_qty
         state.apply(fact)
@@ -111,8 +113,9 @@ def turned(turn: str, seed: int, parents: int, models: Path | None) -> Turned:
         noticed.orders - before if noticed else None,
         (noticed.at_ns - turned_ns) / SECOND_NS if noticed else None,
         state.health.venues[venue].orders - before,
-        float(np.mean(ranks[0])),
-        float(np.mean(ranks[1])) if ranks[1] else float("nan"),
+        float(np.mean([rank for rank, _ in ranks[0]])),
+        float(np.mean([rank for rank, _ in ranks[1]])),
+        float(np.mean([rank for _, rank in ranks[1]])),
         float(shares[0]),
         float(shares[1]),
         false_alarms,
@@ -120,14 +123,27 @@ def turned(turn: str, seed: int, parents: int, models: Path | None) -> Turned:
     )
 
 
-def _rank(decision: DecisionMade, venue: str) -> int | None:
-    """1 for the venue with the best candidate of all, None where it had none or was alone."""
+def _ranks(decision: DecisionMade, venue: str) -> tuple[int, int] | None:
+    """1 for the venue with the best candidate of all, None where it had none or was alone.
+
+    As it was, and had the venue's own correction been none.
+    """
     best: dict[str, float] = {}
+    uncorrected_bps = float("inf")
     for candidate in decision.candidates:
         best[candidate.venue] = min(candidate.cost_bps, best.get(candidate.venue, float("inf")))
+        if candidate.venue == venue:
+            uncorrected_bps = min(uncorrected_bps, _uncorrected_bps(candidate))
     if venue not in best or len(best) < 2:
         return None
-    return 1 + sum(cost < best[venue] for name, cost in best.items() if name != venue)
+    others = [cost for name, cost in best.items() if name != venue]
+    return 1 + sum(cost < best[venue] for cost in others), 1 + sum(cost < uncorrected_bps for cost in others)
+
+
+def _uncorrected_bps(candidate: CandidateRecord) -> float:
+    expected = candidate.fill_probability * candidate.filled_fraction
+    filled_bps = candidate.price_bps + candidate.fee_bps + candidate.markout_bps - candidate.markout_shift_bps
+    return expected * filled_bps + (1.0 - expected) * candidate.no_fill_bps
 
 
 def main() -> None:
@@ -146,12 +162,22 @@ def main() -> None:
         results = [(turn, one.result()) for (turn, _), one in zip(turns, found, strict=True)]
         days = [one.result() for one in quiet]
     table = Table(title="A venue turns", title_justify="left", box=None)
-    for name in ("what", "orders until noticed", "seconds", "of", "rank before", "after", "share before", "after"):
+    for name in (
+        "what",
+        "orders until noticed",
+        "seconds",
+        "of",
+        "rank before",
+        "after",
+        "uncorrected",
+        "share before",
+        "after",
+    ):
         table.add_column(name, justify="left" if name == "what" else "right")
     for turn, one in results:
         table.add_row(
             turn, str(one.orders or "never"), f"{one.seconds or 0:.0f}", str(one.resolved), f"{one.rank_before:.2f}",
-            f"{one.rank_after:.2f}", f"{one.share_before:.1%}", f"{one.share_after:.1%}",
+            f"{one.rank_after:.2f}", f"{one.rank_uncorrected:.2f}", f"{one.share_before:.1%}", f"{one.share_after:.1%}",
         )  # fmt: skip
     console = Console(width=140)
     console.print(table)

@@ -65,7 +65,17 @@ def test_what_does_not_fill_crosses_later_and_waits_until_then(urgency, rest_s):
     crossing_bps = (100 + 10) * 1e4 / 1_000_200  # half of two ticks, and the mean of the lit taker fees, 30 and -10
     adverse_bps = (1 + urgency) * view.volatility_bps / sqrt(2 * pi)
     assert found["LIT1", "post"].cost_bps == pytest.approx(crossing_bps + adverse_bps * sqrt(rest_s))
-    assert found["LIT1", "take"].cost_bps == pytest.approx(crossing_bps + adverse_bps)
+    take = found["LIT1", "take"]  # a dear venue: later it costs no less than now
+    assert take.price_bps + take.fee_bps > crossing_bps
+    assert take.cost_bps == pytest.approx(take.price_bps + take.fee_bps + adverse_bps)
+
+
+@given(markets, st.sampled_from(list(Side)), st.floats(0, 1), st.floats(0, 1))
+def test_a_take_that_is_less_likely_to_fill_is_never_cheaper(view, side, less, more):
+    assume(view.mid2_px and less < more)
+    likely = scores(more, side, Slice(100, 1.0, False), view)
+    for candidate, found in scores(less, side, Slice(100, 1.0, False), view).items():
+        assert found.cost_bps >= likely[candidate].cost_bps + min(found.markout_bps, 0.0) - 1e-9
 
 
 @given(markets, st.sampled_from(list(Side)), st.floats(0, 1), st.integers(1, 3_000), st.sampled_from([0.0, 1.0]))
