@@ -4,7 +4,7 @@ from study.drift import turned
 
 
 def test_a_venue_that_starts_refusing_is_noticed_and_its_rank_falls():
-    found = turned("ARGO refuses", 7, 160, None)
+    found = turned("CLIP refuses", 7, 160, None)
     assert found.orders is not None
     assert found.orders < 500
     assert found.rank_after > found.rank_uncorrected + 0.2
