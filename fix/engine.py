@@ -13,6 +13,8 @@ when it returns. `fix.tcp.serve` carries the whole over sockets:
 
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from fix.config import SessionConfig
 from fix.dictionary import Dictionary
 from fix.directory import SessionDirectory, SessionTemplate, is_pattern
@@ -45,11 +47,13 @@ class Application:
 
 
 class FixEngine:
-    """An `fix.endpoint.Endpoint`; `sessions` are by name, "OURS->THEIRS" by default.
+    """An `fix.endpoint.Endpoint`; `sessions` are by name: "OURS->THEIRS" by default, with the version added where
+    that is taken.
 
     `configs`: acceptors and initiators. An acceptor whose CompIDs have * or ? in them is a template: whoever matches
     gets a session of its own, `max_from_template` of them at most. `store`: where a session keeps its numbers and
-    messages, in memory by default. ValueError where two sessions have the same name.
+    messages, in memory by default; the config that it gets has the session's name. ValueError where two sessions would
+    have the same name.
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class FixEngine:
         directory = SessionDirectory()
         for config in configs:
             if is_pattern(config.target_comp_id) or is_pattern(config.sender_comp_id):
+                if config.name:
+                    raise ValueError(f"the template {config.name} makes many sessions, which can't all have its name")
                 directory.add_template(SessionTemplate(config, self._make, max_from_template))
             elif (session := self._make(config)).config.role == "acceptor":
                 directory.add(session)
@@ -82,9 +88,14 @@ class FixEngine:
 
     def _make(self, config: SessionConfig) -> Session:
         known = self._dictionary if self._dictionary and self._dictionary.name == config.application else None
+        name = config.name or f"{config.sender_comp_id}->{config.target_comp_id}"
+        twin = self.sessions.get(name)
+        if twin is not None and not config.name and twin.config.begin_string != config.begin_string:
+            name += f" {config.begin_string}"  # the same two may talk in several versions
+        if name in self.sessions:
+            raise ValueError(f"there are two sessions {name}: give one of them another name")
+        config = msgspec.structs.replace(config, name=name)
         session = Session(config, self._store(config), self._now_ns, known)
-        if session.name in self.sessions:
-            raise ValueError(f"there are two sessions {session.name}: give one of them another name")
         session.awake = self._awake
         self.sessions[session.name] = session
         return session
@@ -153,9 +164,9 @@ class FixEngine:
         output = Output()
         while self._awake:
             session = next(iter(self._awake))
-            del self._awake[session]
             self._tell(session, now_ns)
             outbox = session.take_outbox()
+            del self._awake[session]  # now, since what it answered has woken it again
             if outbox and (link := self._links.get(session)) is not None:
                 data = outbox[0].raw if len(outbox) == 1 else b"".join([outgoing.raw for outgoing in outbox])
                 output.writes.append((link, data))
@@ -165,6 +176,10 @@ class FixEngine:
         if self._closes:
             output.closes, self._closes = self._closes, []
         return output
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self._links)
 
     def logout(self, text: str, now_ns: int) -> Output:
         """Begin to end every session."""

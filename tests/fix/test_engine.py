@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from fix.engine import Application, FixEngine
@@ -146,11 +145,26 @@ async def test_what_was_sent_while_nobody_was_there_comes_with_the_logon() -> No
 
 
 def test_two_sessions_of_one_name() -> None:
+    with pytest.raises(ValueError, match="two sessions EXCH->A:"):
+        FixEngine(Application(), [config("EXCH", "A"), config("EXCH", "A")])
+    with pytest.raises(ValueError, match="two sessions desk"):
+        FixEngine(Application(), [config("EXCH", "A", name="desk"), config("EXCH", "B", name="desk")])
+    with pytest.raises(ValueError, match="the template desks"):
+        FixEngine(Application(), [config("EXCH", "*", name="desks")])
     older = config("EXCH", "A", begin_string="FIX.4.2")
-    with pytest.raises(ValueError, match="two sessions EXCH->A"):
-        FixEngine(Application(), [config("EXCH", "A"), older])
-    named = msgspec.structs.replace(older, name="older")
-    assert [*FixEngine(Application(), [config("EXCH", "A"), named]).sessions] == ["EXCH->A", "older"]
+    assert [*FixEngine(Application(), [config("EXCH", "A"), older]).sessions] == ["EXCH->A", "EXCH->A FIX.4.2"]
+
+
+def test_one_who_comes_in_two_versions_has_two_sessions() -> None:
+    """Also by templates: what a stranger sends may not raise."""
+    now_ns = 1_704_205_800_000_000_000
+    engine = FixEngine(Application(), [config("EXCH", "*"), config("EXCH", "*", begin_string="FIX.4.2")])
+    for link, begin_string in enumerate(("FIX.4.4", "FIX.4.2")):
+        peer = FixEngine(Application(), [config("A", "EXCH", "initiator", begin_string=begin_string)])
+        engine.connected(link, "clients", now_ns)
+        ((_, data),) = peer.connected(1, "A->EXCH", now_ns).writes
+        assert engine.receive(link, data, now_ns).writes
+    assert [*engine.sessions] == ["EXCH->A", "EXCH->A FIX.4.2"]
 
 
 class Picky(Application):

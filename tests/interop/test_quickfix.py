@@ -88,7 +88,7 @@ def resent(messages: list) -> list[int]:
 async def test_the_engine_as_initiator(version: str, tmp_path: Path) -> None:
     resets = version == "FIX.4.0"
     echo = Echo([session(version, "acceptor", reset_on_logon=resets)], 0, lambda event, text: None)
-    (ours,) = (peer.session for peer in echo._peers.values())
+    (ours,) = echo.sessions.values()
     async with serving(echo) as carrier:
         where = (version, "initiator", carrier.addresses["peer"][1], tmp_path, ("THEM", "US"))
         async with engine(*where) as peer:

@@ -114,12 +114,11 @@ def test_a_possible_resend_is_dropped_only_if_the_order_was_seen_in_the_session(
 def test_what_a_session_has_seen_is_bounded() -> None:
     client = Client()
     client.logon()
-    (peer,) = client.echo._peers.values()
-    for number in range(MAX_REMEMBERED):
-        peer.cl_ord_ids[f"OTHER{number}"] = None
-    client.send("D", ORDER)
-    assert len(peer.cl_ord_ids) == MAX_REMEMBERED
-    assert "ID" in peer.cl_ord_ids
+    (session,) = client.echo.sessions.values()
+    client.echo.application.cl_ord_ids[session] = dict.fromkeys(map(str, range(MAX_REMEMBERED)))
+    assert client.send("D", ORDER, header="97=Y")
+    assert not client.send("D", ORDER, header="97=Y")
+    assert client.send("D", ORDER.replace("11=ID", "11=0"), header="97=Y"), "the first was forgotten"
 
 
 def test_everything_is_checked_against_the_dictionary() -> None:
@@ -147,7 +146,7 @@ def test_a_dictionary_of_ones_own_defines_more_for_its_version_only() -> None:
 def test_before_fix_4_2_there_is_no_business_reject() -> None:
     client = Client(begin_string="FIX.4.0")
     client.logon()
-    assert client.send("8", "37=1") == ["35=3|34=2|49=ECHO|56=CLIENT|45=2|58=Unsupported message type"]
+    assert client.send("8", "37=1") == ["35=3|34=2|49=ECHO|56=CLIENT|45=2|58=Unsupported Message Type"]
 
 
 def test_other_messages_are_refused() -> None:
@@ -185,7 +184,7 @@ def test_sessions_are_told_apart_by_version_and_comp_ids() -> None:
         assert other.send("A", "98=0|108=5", comp_ids=comp_ids) == []
         assert other.closed.pop() == other.link
     said = [text for event, text in client.told if event == "refused"]
-    assert said[0] == "session ECHO->CLIENT is connected already"
+    assert said[0] == "session ECHO->CLIENT FIX.4.2 is connected already"
     assert "no session for BeginString(8)=FIX.4.4 SenderCompID(49)=OTHER" in said[1]
 
 
