@@ -318,9 +318,15 @@ class Trial(Platform):
 
     @property
     def is_done(self) -> bool:
-        """For the clients, and for us: an order that was overfilled is done before all its children are."""
+        """For the clients and for us, and whoever has something left to say has been heard."""
         node = self.process.node
-        return super().is_done and node is not None and not any(node.state.open_children.values())
+        return (
+            super().is_done
+            and node is not None
+            and not any(node.state.open_children.values())
+            and all(node.links.venues[name].session.is_logged_on for name in VENUES)
+            and all(client.session.is_logged_on for client in self.ems.values())
+        )
 
     def check(self) -> None:
         for client in self.ems.values():
