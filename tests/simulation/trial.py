@@ -6,6 +6,7 @@
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -91,8 +92,7 @@ class Trial(Platform):
 
     def run_trial(self) -> None:
         """Wrong, or AssertionError, with what must not be."""
-        with tempfile.TemporaryDirectory() as name:
-            self._directory = Path(name)
+        with ExitStack() as self._files:
             for event in self.events:
                 self._go_on(START_NS + event.at_ns)
                 self.say(str(event))
@@ -204,7 +204,8 @@ class Trial(Platform):
         """As before a new segment begins: all that was written is synced."""
         if self.process.node is not None:
             self.disk.sync()
-            file = self._directory / f"{len(self.disk.written)}.snapshot"
+            directory = Path(self._files.enter_context(tempfile.TemporaryDirectory()))
+            file = directory / f"{len(self.disk.written)}.snapshot"
             write(file, self.node.image())
             self._snapshot = file, len(self.disk.written)
 
