@@ -22,7 +22,7 @@ from simulators.client_tcp import run_ems
 from simulators.ledger import from_lines
 
 HOST = "127.0.0.1"
-TIMEOUT_S = 20.0  # of every wait; what is waited for takes about a second
+TIMEOUT_S = 60.0  # of every wait; what is waited for takes about a second, on a machine that has nothing else to do
 LOOK_S = 0.01
 
 

@@ -1,6 +1,7 @@
 """A journal of each format that was ever released is read, gives the state that it gave then, and is written on.
 
 `journals/format1.journal` was written by version 0.1.0: two orders, a crash between them, one file without segments.
+`journals/format2` is a directory of two segments: two orders that are cancelled, and a crash.
 """
 
 import shutil
@@ -26,7 +27,13 @@ RELEASED = {
         9,
         24,
         30,
-    )
+    ),
+    "format2": (
+        {"1JN7W80-P1": (OrdStatus.CANCELED, 213), "1JN7W80-P2": (OrdStatus.CANCELED, 643)},
+        16,
+        9,
+        12,
+    ),
 }
 
 
@@ -37,7 +44,11 @@ def test_every_kept_journal_is_tried() -> None:
 @pytest.mark.parametrize("name", RELEASED)
 def test_it_gives_the_state_that_it_gave_then_and_is_written_on(name: str, tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    shutil.copy(JOURNALS / name, path)
+    kept = JOURNALS / name
+    if kept.is_dir():
+        shutil.copytree(kept, path)
+    else:
+        shutil.copy(kept, path)
     before = survey(path)
     (at_the_end,) = verify(path)
     config = small_config()

@@ -67,7 +67,7 @@ class Trial(Platform):
         super().__init__(
             seed=seed,
             parents=self.random.randint(2, 5),
-            config=_config(),
+            config=_config(Random(f"config/{seed}")),
             market=self.market,
             network=self.network,
             endpoint=lambda node: WatchedProcess(node, self.disk, lambda: self._stops, self.say),
@@ -363,12 +363,21 @@ class Trial(Platform):
                 self.say(f"{at}   {fact}")
 
 
-def _config() -> ServiceConfig:
-    config = small_config()
+def _config(random: Random) -> ServiceConfig:
+    """What is an owner's choice is drawn: whether orders outlive their client's connection and a stop."""
+    config = small_config(service__on_shutdown=random.choice(("hold", "cancel")))
     return msgspec.structs.replace(
         config,
         sessions={"QUICK": SessionOptions(heart_bt_int=HEART_BT_INT)},
-        clients=tuple(msgspec.structs.replace(client, session="QUICK") for client in config.clients),
+        clients=tuple(
+            msgspec.structs.replace(
+                client,
+                session="QUICK",
+                on_disconnect=random.choice(("work", "work", "cancel")),
+                disconnect_grace_s=random.choice((0.2, 3.0)),
+            )
+            for client in config.clients
+        ),
         venues=tuple(msgspec.structs.replace(venue, session="QUICK") for venue in config.venues),
     )
 
