@@ -385,5 +385,6 @@ def _config(random: Random) -> ServiceConfig:
 def _market(seed: int) -> ErraticMarket:
     market = simulators_config().market()
     symbols = tuple(symbol for symbol in market.symbols if symbol.symbol in SYMBOLS)
-    venues = tuple(venue for venue in market.venues if venue.name in VENUES)
+    conduct = Random(f"conduct/{seed}")
+    venues = tuple(venue.changed(weather.conduct(conduct)) for venue in market.venues if venue.name in VENUES)
     return ErraticMarket(MarketConfig(symbols=symbols, venues=venues), Random(f"market/{seed}"), START_NS)

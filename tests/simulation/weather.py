@@ -7,7 +7,7 @@ how the node answers, so a seed means the same faults as long as this page stays
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MS = 1_000_000
 SECOND_NS = 1_000_000_000
@@ -90,6 +90,22 @@ MISTAKES = frozenset({"overfill", "late fill", "bust", "correction", "reduce", "
 
 def network(random: Random) -> BadNetwork:
     return BadNetwork(random, random.choice((0, MS // 10, MS, 20 * MS, 200 * MS)), random.choice((0.0, 0.1, 0.7)))
+
+
+def conduct(random: Random) -> dict[str, Any]:
+    """What a venue's lines and limits are like: most are good."""
+    figures: dict[str, Any] = {}
+    u_latency, u_limit, u_slices = random.random(), random.random(), random.random()
+    median_us, tail = random.uniform(100, 5_000), random.uniform(2, 40)
+    limit, on_excess = random.randint(2, 12), random.choice(("business_reject", "reject", "queue"))
+    slices_ms = random.uniform(20, 800)
+    if u_latency < 0.4:
+        figures["latency_in"] = figures["latency_out"] = {"median_us": median_us, "p99_us": median_us * tail}
+    if u_limit < 0.3:
+        figures |= {"messages_per_second": limit, "on_excess": on_excess}
+    if u_slices < 0.3:
+        figures["conflate_ms"] = slices_ms
+    return figures
 
 
 def sync_ns(random: Random) -> int:

@@ -13,6 +13,7 @@ from simulators.lines import Limit, Line
 from simulators.market import Market
 from simulators.market_config import DarkConfig, LitConfig, MarketConfig, default_market
 from simulators.orders import Order, Rejected, Traded
+from simulators.scenario import Fault, FaultKind
 from tests.simulators.test_exchange import LATENCY_NS, MS, SECOND, START_NS, Floor, cancel, levels, order, said, text
 
 SKEWED = LatencyConfig(median_us=1_000, p99_us=20_000)
@@ -280,3 +281,61 @@ def test_a_venue_that_gets_slower():
         floor.send("ARGO", "D", order(f"O{n}", 100, px="1.00", tif=0), 100 * LATENCY_NS)
         answered.append(floor.client("ARGO").received[-1][0] - sent_ns)
     assert answered == [2 * LATENCY_NS, 40 * LATENCY_NS]
+
+
+# --- the same as faults of a scenario, for a while ---
+
+
+def faulty(**fault) -> Floor:
+    floor = Floor()
+    floor.exchange.inject([Fault(venue="ARGO", at_s=10, **fault)], 1, START_NS)
+    floor.client("ARGO")
+    floor.subscribe("ARGOMD")
+    floor.world.wake("exchange")
+    floor.world.run_until(START_NS + 9 * SECOND)
+    return floor
+
+
+def answers(floor: Floor, at_s: float, count: int, then_ns: int = 100 * LATENCY_NS) -> list[tuple[int, str]]:
+    """[(ns after they were sent, MsgType)] of what comes back to `count` orders at a time, within `then_ns`."""
+    floor.world.run_until(START_NS + int(at_s * SECOND))
+    client, sent_ns = floor.client("ARGO"), floor.world.now_ns
+    before = len(client.received)
+    client.queue += [("D", order(f"{at_s}-{n}", 100, px="1.00", tif=0)) for n in range(count)]
+    floor.world.wake("ARGO")
+    floor.run(then_ns)
+    return [(at_ns - sent_ns, text(message, 35)) for at_ns, message in client.received[before:]]
+
+
+def test_a_latency_spike_goes_both_ways_and_is_over():
+    floor = faulty(kind=FaultKind.LATENCY, for_s=5, after_ms=50)
+    usual, slow_ns = 2 * LATENCY_NS, 2 * LATENCY_NS + 100 * MS
+    assert [answers(floor, at_s, 1)[0][0] for at_s in (9.5, 11, 16)] == [usual, slow_ns, usual]
+
+
+def test_market_data_is_late_in_a_latency_spike():
+    late_ns = []
+    for after_ms in (0, 300):
+        floor = faulty(kind=FaultKind.LATENCY, for_s=5, after_ms=after_ms)
+        floor.world.run_until(START_NS + 11 * SECOND)
+        said_ns = [at_ns for at_ns, _ in floor.client("ARGOMD").received]
+        late_ns.append(next(at_ns for at_ns in said_ns if at_ns >= START_NS + 10 * SECOND + 10 * MS))
+    assert late_ns[1] >= START_NS + 10_300 * MS > late_ns[0]
+
+
+def test_a_throttle_for_a_while():
+    floor = faulty(kind=FaultKind.THROTTLE, for_s=5, count=2)
+    kinds = [[kind for _, kind in answers(floor, at_s, 4)] for at_s in (9.5, 12, 16)]
+    assert kinds == [["8"] * 4, ["8", "8", "j", "j"], ["8"] * 4]
+
+
+def test_maintenance_for_a_while():
+    floor = faulty(kind=FaultKind.MAINTENANCE, for_s=5)
+    book = floor.market.snapshot("ARGO", "ALFA")
+    floor.world.run_until(START_NS + 12 * SECOND)
+    standing = floor.market.snapshot("ARGO", "ALFA")
+    floor.world.run_until(START_NS + 14 * SECOND)
+    assert not floor.client("ARGO").session.is_logged_on
+    assert floor.market.snapshot("ARGO", "ALFA") == standing != book  # nothing is traded there meanwhile
+    floor.world.run_until(START_NS + 17 * SECOND)
+    assert floor.market.snapshot("ARGO", "ALFA") != standing
