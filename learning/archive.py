@@ -225,7 +225,8 @@ def read_table(archive: Path, table: str, day: str, columns: list[str] | None = 
             parts.append(part.append_column("symbol", pa.array([symbol] * len(part), type=pa.string())))
     if not parts:
         return SCHEMAS[table].empty_table().append_column("symbol", pa.array([], type=pa.string()))
-    return pa.concat_tables(parts)
+    # A column that an earlier version did not write is null there.
+    return pa.concat_tables(parts, promote_options="default")
 
 
 def dataset(archive: Path, feature_names: tuple[str, ...], schema_hash: str, wanted: Iterable[str]) -> Dataset:

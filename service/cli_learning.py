@@ -69,7 +69,25 @@ def train(args: argparse.Namespace) -> int:
         raise CommandError(f"fairlead train: {error}") from None
 
 
+def off_policy(args: argparse.Namespace) -> int:
+    args.name = "learn off-policy"
+    _with_the_extra(args)
+    from learning.archive import ArchiveError
+    from router.model import ModelRefused
+    from service import off_policy as service_off_policy
+
+    for path in (args.json, args.html):
+        if path and not path.parent.is_dir():
+            raise CommandError(f"fairlead learn off-policy: there is no directory {path.parent} for {path.name}")
+    try:
+        return service_off_policy.main(args)
+    except (ArchiveError, ModelRefused) as error:
+        raise CommandError(f"fairlead learn off-policy: {error}") from None
+
+
 def learn(args: argparse.Namespace) -> int:
+    if args.source == "off-policy":
+        return off_policy(args)
     from learning.tape_study import TapeTooShort
     from service import learn as service_learn
     from simulators.lobster import TapeError
@@ -179,6 +197,17 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         help="after midnight: judge from there on; otherwise the last 30%% of the tape's time",
     )
     taped.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    text = "what another model would have cost on the decisions of an archive"
+    compared = sources.add_parser("off-policy", help=text, description=text)
+    _archive_option(compared)
+    compared.add_argument("--model", required=True, metavar="MODEL", help="of the registry, or the path of one")
+    _registry_option(compared)
+    compared.add_argument("--days", nargs="+", default=[], metavar="DAY", help="as 2026-01-05; default: the last one")
+    compared.add_argument(
+        "--config", type=existing, metavar="FILE", help="the daemon's: its policy; default: deploy/fairlead.toml"
+    )
+    compared.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    compared.add_argument("--html", type=Path, metavar="FILE", help="write a page with them there")
 
     text = "the registered models; promote and rollback change the one that a running daemon has on trial"
     listed = command("models", models, text)

@@ -92,6 +92,7 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/recovery.py": ({"pathlib"}, "names the files that a start reads"),
     "service/snapshot.py": ({"io", "os", "pathlib", "files"}, "writes and reads snapshots"),
     "service/learn.py": ({"pathlib", "files"}, "names the tape's files, writes the study's JSON"),
+    "service/off_policy.py": ({"pathlib", "files"}, "names the archive and the model, writes JSON and HTML"),
     "service/logs.py": ({"os", "files"}, "opens the log file"),
     "service/market.py": ({"pathlib", "files"}, "reads tapes, writes reports"),
     "service/reload.py": ({"pathlib", "files"}, "reads the config again, and the files with passwords"),
