@@ -76,6 +76,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "note": "string",
         "min_qty": "int64",
         "horizon_ns": "int64",
+        "fill_factor": "float64",
+        "markout_shift_bps": "float64",
         "schema_hash": "string",
         "features": "features",
     },

@@ -7,13 +7,15 @@ A child's cost, bps of the mid at its decision a share, is what the ranking mean
 
 Only decisions in which something could be tried are compared: elsewhere whatever the logged ranking did not choose has
 no chance, and nothing can be said of it. The other model scores the features as they were served; price, fee, no_fill
-and filled fraction are facts of the candidate and stay; then today's allocation shares out the slice, with the room for
-exploration that the decision had. The same allocation, given the recorded costs, must arrive at the recorded
-propensities: a decision where it does not was made by other rules or another config and is left out.
+and filled fraction are facts of the candidate and stay. The corrections for what the venue did lately (`router.health`)
+are of what was said, so the other model has those that its own words would have led to. Then today's allocation shares
+out the slice, with the room for exploration that the decision had. The same allocation, given the recorded costs, must
+arrive at the recorded propensities: a decision where it does not was made by other rules or another config and is left
+out.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +28,10 @@ from learning.labels import censoring_weights
 from learning.off_policy import CLIP, Children, Floats, Wanted
 from router.allocation import Option, options, propensities
 from router.candidates import DARK, DEALER, LIT, MID_PEG, TAKE_QUOTE, Candidate
+from router.doubts import NOT_BELIEVED
 from router.exploration import Room
 from router.features import FEATURES
+from router.health import FILLS_ASSUMED, Correction, Recent, corrected
 from router.model import FillModel
 from router.policy import ExecutionPolicy
 from router.scoring import Score
@@ -61,6 +65,8 @@ class Decided:
     schema_hash: str
     candidates: list[Candidate]
     scores: list[Score]
+    said: list[float]  # P(fill), before the corrections
+    corrections: list[Correction]
     propensities: list[float]
     features: NDArray[np.float32]
     children: list[Child] = field(default_factory=list)
@@ -103,6 +109,7 @@ def read(tables: Mapping[str, Iterable[Row]], policy: ExecutionPolicy, lot_qty: 
             score = one.scores[child["candidate"]]
             one.children.append(_child(child, outcomes[child["child_id"]], fills[child["child_id"]], score, mid_px))
         found.decided.append(one)
+    found.decided.sort(key=lambda one: one.at_ns)
     return found
 
 
@@ -116,6 +123,8 @@ def _decided(row: Row, rows: list[Row]) -> Decided:
         schema_hash=row["schema_hash"],
         candidates=[_candidate(one) for one in rows],
         scores=[msgspec.convert({name: one[name] for name in Score.__struct_fields__}, Score) for one in rows],
+        said=[one["fill_probability"] for one in rows],
+        corrections=[Correction(one["fill_factor"], one["markout_shift_bps"]) for one in rows],
         propensities=[one["propensity"] for one in rows],
         features=np.array([one["features"] for one in rows], dtype=np.float32),
     )
@@ -125,7 +134,14 @@ def _candidate(row: Row) -> Candidate:
     action = Action(row["action"])
     kind = DARK if action is MID_PEG else DEALER if action is TAKE_QUOTE else LIT
     return Candidate(
-        row["venue"], kind, action, row["px"], row["max_qty"], row["min_qty"], horizon_ns=row["horizon_ns"]
+        row["venue"],
+        kind,
+        action,
+        row["px"],
+        row["max_qty"],
+        row["min_qty"],
+        horizon_ns=row["horizon_ns"],
+        doubt=row["note"] if row["note"].startswith(NOT_BELIEVED) else "",
     )
 
 
@@ -140,22 +156,50 @@ def _child(row: Row, outcome: Row, fills: list[Row], score: Score, mid_px: float
     return Child(row["candidate"], qty, total / qty, outcome["known"], outcome["settled_ns"])
 
 
-def scored(one: Decided, model: FillModel) -> list[Score]:
-    """The candidates' scores by another model."""
+class Said:
+    """What the two models said of the latest orders of each venue and action."""
+
+    def __init__(self) -> None:
+        self._recent: dict[tuple[str, Action], tuple[Recent, Recent]] = defaultdict(lambda: (Recent(), Recent()))
+
+    def corrections(self, one: Decided) -> list[Correction]:
+        """Those of the decision, as they would be had the other model spoken."""
+        found = []
+        for candidate, logged in zip(one.candidates, one.corrections, strict=True):
+            theirs, mine = (
+                recent.said * recent.kept(one.at_ns) + FILLS_ASSUMED
+                for recent in self._recent[candidate.venue, candidate.action]
+            )
+            found.append(logged._replace(fill_factor=logged.fill_factor * theirs / mine))
+        return found
+
+    def apply(self, one: Decided, predicted: Sequence[float]) -> None:
+        for child in one.children:
+            candidate = one.candidates[child.candidate]
+            theirs, mine = self._recent[candidate.venue, candidate.action]
+            theirs.apply_order(one.said[child.candidate], False, one.at_ns)
+            mine.apply_order(predicted[child.candidate], False, one.at_ns)
+
+
+def scored(one: Decided, model: FillModel, said: Said) -> list[Score]:
+    """The candidates' scores by another model; decisions are to be asked for in their order."""
     horizons_ns = np.array([candidate.horizon_ns for candidate in one.candidates], dtype=np.int64)
-    probabilities, markouts = model.predict(one.features, horizons_ns)
-    markouts_bps = one.features[:, _RECENT_MARKOUT] if markouts is None else markouts
+    predicted, markouts = model.predict(one.features, horizons_ns)
+    said_bps = None if markouts is None else markouts.tolist()
+    probabilities, corrected_bps = corrected(said.corrections(one), predicted.tolist(), said_bps)
+    said.apply(one, predicted.tolist())
+    markouts_bps = one.features[:, _RECENT_MARKOUT].tolist() if corrected_bps is None else corrected_bps
     found = []
-    for score, probability, markout_bps in zip(one.scores, probabilities.tolist(), markouts_bps.tolist(), strict=True):
+    for score, probability, markout_bps in zip(one.scores, probabilities, markouts_bps, strict=True):
         expected = probability * score.filled_fraction
         cost_bps = expected * (score.price_bps + score.fee_bps + markout_bps) + (1.0 - expected) * score.no_fill_bps
         found.append(msgspec.structs.replace(score, markout_bps=markout_bps, cost_bps=cost_bps))
     return found
 
 
-def target(one: Decided, model: FillModel, policy: ExecutionPolicy, lot_qty: int) -> tuple[Floats, Floats]:
-    """For each candidate the probability that the other model sends anything there, and the mean shares it sends."""
-    found: list[Option] = options(one.wanted, one.candidates, scored(one, model), policy, lot_qty, one.room)
+def target(one: Decided, scores: list[Score], policy: ExecutionPolicy, lot_qty: int) -> tuple[Floats, Floats]:
+    """For each candidate the probability that those scores send anything there, and the mean shares that they send."""
+    found: list[Option] = options(one.wanted, one.candidates, scores, policy, lot_qty, one.room)
     mean = sum(option.probability * np.array(option.filling.qtys, dtype=np.float64) for option in found)
     return np.array(propensities(found)), np.asarray(mean)
 
@@ -168,7 +212,8 @@ def compared(
     block: NDArray[np.intp],
 ) -> tuple[Children, Wanted]:
     """The arrays of learning.off_policy.evaluate; `block` numbers the stretch of time of each decision."""
-    targets = [target(one, model, policy, lot_qty[one.symbol]) for one in decided]
+    said = Said()
+    targets = [target(one, scored(one, model, said), policy, lot_qty[one.symbol]) for one in decided]
     number = np.repeat(np.arange(len(decided)), [len(one.children) for one in decided])
     children = [child for one in decided for child in one.children]
     spot = np.array([child.candidate for child in children], dtype=np.intp)

@@ -21,6 +21,8 @@ FIRST_PAUSE_NS = 50_000_000
 DOUBLINGS = 6  # to 3.2 s
 IN_A_ROW_NS = 30_000_000_000  # a failure so long after the one before is a first again
 
+NOT_BELIEVED = "not believed"  # how the note of such a candidate begins
+
 Place = tuple[str, Action]  # a venue and a kind of order, for one side of one symbol
 
 
@@ -77,6 +79,7 @@ class Doubts:
         """The same, and why, for the record of a decision."""
         doubts = self._sides.get((view.symbol, side.sign), {})
         return {
-            place: f"not believed for {-(-(ends_ns - now_ns) // 1_000_000)} ms: {doubts[place].count} in a row unfilled"
+            place: f"{NOT_BELIEVED} for {-(-(ends_ns - now_ns) // 1_000_000)} ms: "
+            f"{doubts[place].count} in a row unfilled"
             for place, ends_ns in self.places(view, side, now_ns).items()
         }

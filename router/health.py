@@ -27,7 +27,7 @@ from router.markouts import markout_bps
 HALF_LIFE_NS = 600_000_000_000  # after which a correction counts half
 MARKOUT_NS = 10_000_000_000  # the markout that is said; overlapping ones tell of one and the same move
 _KEEP = 1.0 - 1.0 / 72  # of what was seen, at each further order: half of the weight lies on the last 50
-_FILLS = 5.0  # what is assumed counts like so many fills that were said,
+FILLS_ASSUMED = 5.0  # what is assumed counts like so many fills that were said,
 _MARKED = 30.0  # and like so many markouts
 _USUAL = 2_000  # orders or fills of a venue and an action over which its usual is a mean
 _SETTLING = 50  # so many of them make a first one
@@ -92,7 +92,7 @@ class Recent:
         """What it comes to, drawn `towards` what holds where little was seen."""
         kept = self.kept(now_ns)
         return Correction(
-            (self.filled * kept + _FILLS * towards.fill_factor) / (self.said * kept + _FILLS),
+            (self.filled * kept + FILLS_ASSUMED * towards.fill_factor) / (self.said * kept + FILLS_ASSUMED),
             ((self.found_bps - self.said_bps) * kept + _MARKED * towards.markout_bps) / (self.marked * kept + _MARKED),
         )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from learning.decided import compared, read, scored, target
+from learning.decided import Said, compared, read, scored, target
 from learning.off_policy import evaluate, mean
 from study.off_policy_day import LOGGING, LOTS, POLICY, TARGET, blocks, day, rows
 
@@ -40,11 +40,13 @@ def test_a_child_costs_what_the_ranking_meant_to_predict(tables):
 
 
 def test_the_model_that_decided_gives_the_recorded_costs_and_propensities(tables):
-    for one in read(tables, POLICY, LOTS).decided[:50]:
-        assert [s.cost_bps for s in scored(one, LOGGING)] == pytest.approx([s.cost_bps for s in one.scores], abs=1e-5)
-        assert target(one, LOGGING, POLICY, LOTS["ALFA"])[0].tolist() == pytest.approx(one.propensities)
-        chances, mean_qty = target(one, TARGET, POLICY, LOTS["ALFA"])
-        assert sum(mean_qty) <= one.wanted.qty and ((chances > 0) == (mean_qty > 0)).all()
+    same, other = Said(), Said()
+    for one in read(tables, POLICY, LOTS).decided:
+        scores = scored(one, LOGGING, same)
+        assert [s.cost_bps for s in scores] == pytest.approx([s.cost_bps for s in one.scores], abs=1e-5)
+        assert target(one, scores, POLICY, LOTS["ALFA"])[0].tolist() == pytest.approx(one.propensities)
+        chances, mean_qty = target(one, scored(one, TARGET, other), POLICY, LOTS["ALFA"])
+        assert sum(mean_qty) <= one.wanted.qty + 1e-6 and ((chances > 0) == (mean_qty > 0)).all()
 
 
 def test_a_model_judged_on_its_own_decisions_costs_what_they_cost(tables):

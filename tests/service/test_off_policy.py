@@ -1,6 +1,7 @@
 """`fairlead learn off-policy`, from an archive on the disk to table, JSON and page."""
 
 import json
+from itertools import islice
 
 import pytest
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ DAY = "2022-01-08"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("archive")
-    take_in(place, EPOCH, ([fact] for fact in day(LOGGING, 3, 240)))
+    take_in(place, EPOCH, lambda batch: ([fact] for fact in islice(day(LOGGING, 3, 240), batch, None)))
     return place
 
 
