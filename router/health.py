@@ -104,7 +104,7 @@ class Usual:
 
     def __init__(self) -> None:
         self.orders = 0
-        self.said = self.filled = _FILLS
+        self.said = self.filled = FILLS_ASSUMED
 
     def apply(self, said: float, filled: bool) -> float:
         """How much more the order speaks for a venue that misses oftener than for the usual one: log-likelihoods."""
