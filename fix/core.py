@@ -104,7 +104,13 @@ class Core:
     def business_reject(
         self, message: Message, reason: BusinessRejectReason, text: str, now_ns: int, ref_id: str = ""
     ) -> Outgoing:
-        """BusinessMessageReject(j): the message is well formed, but can't be acted on."""
+        """BusinessMessageReject(j): the message is well formed, but can't be acted on.
+
+        A reason that the version doesn't know is OTHER in it.
+        """
+        field = self.validator(self.version).dictionary.fields.get("380")
+        if field is None or str(reason.value) not in field.values:
+            reason = BusinessRejectReason.OTHER
         typed = BusinessMessageReject(
             ref_seq_num=message.msg_seq_num,
             ref_msg_type=message.msg_type,
@@ -115,16 +121,11 @@ class Core:
         return self.send(typed, now_ns, message)
 
     def refuse(self, message: Message, reason: BusinessRejectReason, text: str, now_ns: int) -> None:
-        """`business_reject`, or Reject(3) where the version has none, or the peer takes none so large.
-
-        A reason that the version doesn't know is OTHER in it.
-        """
+        """`business_reject`, or Reject(3) where the version has none, or the peer takes none so large."""
         if message.msg_type == "j":
             return  # two sides that refuse refusals would never end
-        field = self.validator(self.version).dictionary.fields.get("380")
-        known = field is not None and str(reason.value) in field.values
         try:
-            self.business_reject(message, reason if known else BusinessRejectReason.OTHER, text, now_ns)
+            self.business_reject(message, reason, text, now_ns)
         except LocalProtocolError:
             self.reject(message, SessionRejectReason.OTHER, 0, text, now_ns)
 

@@ -25,19 +25,21 @@ def add_commands(command: Callable[[str, object, str], argparse.ArgumentParser])
 
 
 def spec(args: argparse.Namespace) -> int:
+    from gateway.clients import client_named
     from service.document import html_page, markdown
     from service.examples import daemon_config
     from service.spec import rules_of_engagement
     from service.spec_atdl import ANYBODY, atdl
 
     config = daemon_config(args.config)
-    clients = {client.name: client for client in config.clients}
-    if args.client and args.client not in clients:
-        raise CommandError(f"fairlead spec: there is no client {args.client!r}; expected {', '.join(clients)}")
+    client = client_named(config.clients, args.client) if args.client else ANYBODY
+    if client is None:
+        names = ", ".join(client.name for client in config.clients)
+        raise CommandError(f"fairlead spec: there is no client {args.client!r}; expected {names}")
     if args.document == "atdl":
-        text = atdl(clients.get(args.client, ANYBODY), config.service.comp_id)
+        text = atdl(client, config.service.comp_id)
     else:
-        document = rules_of_engagement(config, clients[args.client])
+        document = rules_of_engagement(config, client)
         text = html_page(document) if args.format == "html" else markdown(document)
     if args.out is None:
         sys.stdout.write(text)

@@ -19,7 +19,7 @@ from service.toml import ConfigErrors
 from venues.config import VenueConfig
 
 _VENUE = ("session", "host", "port", "fallbacks", "username", "password_file", "tls")
-_NOT_CLIENT = ("on_disconnect", "disconnect_grace_s")  # decisions depend on them
+NOT_CLIENT = ("on_disconnect", "disconnect_grace_s")  # decisions depend on them
 _LISTEN = ("allow", "tls")
 
 
@@ -67,7 +67,7 @@ def _clients(old: ServiceConfig, new: ServiceConfig) -> Iterator[str]:
     before = {client.name: client for client in old.clients}
     for client in new.clients:
         known = before.get(client.name)
-        for key in _NOT_CLIENT:
+        for key in NOT_CLIENT:
             if known is None and client.on_disconnect == "work":
                 continue
             if known is None or getattr(known, key) != getattr(client, key):

@@ -11,19 +11,19 @@ from collections.abc import Iterable
 from domain.fields import CxlRejReason, OrdRejReason
 from fix.dictionary import Dictionary, dictionary
 from fix.messages import BY_MSG_TYPE
-from fix.store import MESSAGES_KEPT
 from gateway.clients import ClientConfig
 from gateway.inbound import TAKEN
 from router.strategies import STRATEGIES
+from service import spec_session
 from service.config import ServiceConfig
 from service.document import Code, Document, Section, Table, Text
-from service.session_settings import client_session
 from service.spec_examples import (
     TARGET_STRATEGY,
     application,
     can_send,
     examples,
     has_group,
+    shown,
     strategies_of,
     wire_value,
 )
@@ -67,8 +67,16 @@ def rules_of_engagement(config: ServiceConfig, client: ClientConfig) -> Document
     known = dictionary(client.begin_string, application(client))
     messages = [msg_type for msg_type in TAKEN if msg_type in known.messages]
     sections = [
-        _session(config, client),
-        _resends(client),
+        spec_session.session(config, client),
+        spec_session.times(config, client),
+        spec_session.limits(config, client),
+        spec_session.resends(),
+        spec_session.copies(config, client),
+        spec_session.changes(client),
+    ]
+    if client.drop_copy:
+        return Document(f"Rules of engagement: {client.name}, {_version(client)}, drop copy", sections)
+    sections += [
         _messages(client, messages),
         *[fields(client, msg_type) for msg_type in messages],
         contradictions(client),
@@ -83,49 +91,6 @@ def rules_of_engagement(config: ServiceConfig, client: ClientConfig) -> Document
 def _version(client: ClientConfig) -> str:
     version = application(client)
     return version if version == client.begin_string else f"{version} over {client.begin_string}"
-
-
-def _session(config: ServiceConfig, client: ClientConfig) -> Section:
-    session = client_session(config, client)
-    rows = [
-        ("BeginString(8)", client.begin_string),
-        ("SenderCompID(49) of the client", client.name),
-        ("TargetCompID(56) of the client", config.service.comp_id),
-        ("Address", f"{config.listen.host}, port {config.listen.port}; the client connects"),
-        ("TLS", "no" if config.listen.tls is None else "1.2 or later"),
-        ("Open", str(session.schedule or "always")),
-        ("HeartBtInt(108)", "the Logon(A)'s own"),
-        ("EncryptMethod(98)", "0"),
-        ("Sequence numbers", "1 at each logon" if session.reset_on_logon else "go on over logons and restarts"),
-        ("Accounts", ", ".join(client.accounts)),
-        ("Account where an order has none", client.default_account or "none: it is rejected"),
-    ]
-    if client.credentials:
-        rows.append(("Username(553), Password(554)", "in the Logon(A); NewPassword(925) there changes the password"))
-    if client.begin_string == "FIXT.1.1":
-        rows.insert(1, ("DefaultApplVerID(1137)", "9, FIX.5.0SP2"))
-    ends = "goes on" if client.on_disconnect == "work" else f"is canceled after {client.disconnect_grace_s:g} s"
-    rows.append(("An order whose session is lost", ends))
-    text = "All messages are between the CompIDs of this table; a client sees and touches only its own orders."
-    return Section("Session", [Text(text), Table(("", ""), tuple(rows))])
-
-
-def _resends(client: ClientConfig) -> Section:
-    return Section(
-        "Resends and duplicates",
-        [
-            Text(
-                f"On a ResendRequest(2) the application messages of the session are sent again with PossDupFlag(43)=Y "
-                f"and their first SendingTime(52) as OrigSendingTime(122), the last {MESSAGES_KEPT:,} of them; "
-                f"administrative messages are filled by SequenceReset(4) with GapFillFlag(123)=Y. What is missing from "
-                f"the client is asked for in the same way, and what comes after a gap waits for it."
-            ),
-            Text(
-                "A ClOrdID(11) is used once: a second order or request with it is refused. ExecID(17) is unique; a "
-                "report that comes again, by a resend, has the one that it had."
-            ),
-        ],
-    )
 
 
 def _messages(client: ClientConfig, messages: list[str]) -> Section:
@@ -203,5 +168,5 @@ def _by_code(reasons: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 def _examples(config: ServiceConfig, client: ClientConfig) -> Section:
     blocks: list[Text | Table | Code] = [Text("Each field ends with SOH, written | here.")]
     for example in examples(client, config.service.comp_id, config.instruments[0].instrument):
-        blocks += [Text(example.title), Code(example.raw.decode("latin-1").replace("\x01", "|"))]
+        blocks += [Text(example.title), Code(shown(example.raw))]
     return Section("Examples", blocks)

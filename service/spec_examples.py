@@ -57,11 +57,21 @@ def examples(client: ClientConfig, comp_id: str, instrument: Instrument) -> list
     """`comp_id` is ours, `instrument` what the orders are in."""
     made = []
     for number, (title, message, extra) in enumerate(_messages(client, instrument), 1):
-        header = f"35={message.MSG_TYPE}\x0149={client.name}\x0156={comp_id}\x0134={number + 1}\x01"
-        header += f"52={write_timestamp(AT_NS)}\x01"
-        body = header.encode() + encode(message, application(client)) + extra.encode()
-        made.append(Example(title, frame(client.begin_string, body)))
+        made.append(Example(title, example_frame(client, message, (client.name, comp_id), number + 1, extra)))
     return made
+
+
+def example_frame(
+    client: ClientConfig, message: Typed, comp_ids: tuple[str, str], number: int, extra: str = ""
+) -> bytes:
+    """A message in the words of `client`; `comp_ids` of the sender and the target, `extra` fields of its own."""
+    header = f"35={message.MSG_TYPE}\x0149={comp_ids[0]}\x0156={comp_ids[1]}\x0134={number}\x01"
+    header += f"52={write_timestamp(AT_NS)}\x01"
+    return frame(client.begin_string, header.encode() + encode(message, application(client)) + extra.encode())
+
+
+def shown(raw: bytes) -> str:
+    return raw.decode("latin-1").replace("\x01", "|")
 
 
 def _messages(client: ClientConfig, instrument: Instrument) -> Iterator[tuple[str, Typed, str]]:

@@ -9,7 +9,11 @@ from msgspec.structs import replace
 from domain.commands import NewParent
 from domain.fields import WORKED_ORD_TYPES, WORKED_TIMES_IN_FORCE, CxlRejReason, OrdRejReason, OrdType, Side
 from fix.dictionary import dictionary, typed_dictionary
+from fix.framing import Composer
 from fix.message import parse
+from fix.schedule import schedule_from_text
+from fix.session import Session, SessionConfig
+from fix.store import MemoryStore
 from gateway.clients import EXEC_INSTS, ClientConfig
 from gateway.inbound import TAKEN, BusinessReject, to_command
 from gateway.instructions import FIXED, RULES
@@ -19,9 +23,11 @@ from router.strategies.schema import Parameter
 from service import cli
 from service.document import Code, Document, Section, Table, Text, html_page, markdown
 from service.examples import daemon_config
+from service.reload import NOT_CLIENT
 from service.spec import CANCEL_REJECTS, REJECTS, rules_of_engagement
 from service.spec_atdl import ANYBODY, atdl
 from service.spec_examples import AT_NS, application, example_value, examples
+from service.spec_session import WORDS
 from tests.service.atdl_rules import problems
 
 CONFIG = daemon_config()
@@ -211,3 +217,89 @@ def test_the_command_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == atdl(EMS2, "FAIRLEAD")
     assert cli.main(["spec", "roe", "--client", "EMS3"]) == 2
     assert capsys.readouterr().err == "fairlead spec: there is no client 'EMS3'; expected EMS1, EMS2\n"
+
+
+# --- the session ---
+
+DESK = EMS1.session
+BOOK = ClientConfig("BOOK", accounts=("ACC1",), session=DESK, drop_copy=True)
+
+
+def written(client: ClientConfig = EMS1, **options: object) -> str:
+    """The document of a client among those of the config, whose session has these options."""
+    sessions = {DESK: replace(CONFIG.sessions[DESK], **options)}
+    others = tuple(other for other in CONFIG.clients if other.name != client.name)
+    return markdown(rules_of_engagement(replace(CONFIG, sessions=sessions, clients=(*others, client)), client))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_messages_per_s": 50}, "may send in a second | 50 |\n| One beyond them | ends the session"),
+        ({"max_messages_per_s": 50, "on_excess": "queue"}, "One beyond them | waits"),
+        ({"max_messages_per_s": 50, "on_excess": "reject"}, "is refused: BusinessMessageReject(j)"),
+        ({"max_message_bytes": 4096, "announce_max_message_size": True}, "4,096, announced as MaxMessageSize(383)"),
+        ({"logon_timeout_s": 3}, "| Time for the Logon(A) of a connection | 3 s |"),
+        ({"logout_timeout_s": 4}, "| Time for the answer to our Logout(5) | 4 s |"),
+        ({"sending_time_tolerance_s": 0}, "| SendingTime(52) off our clock, at most | not compared |"),
+        ({"max_held_messages": 7}, "| Messages beyond a gap that are kept | 7; later"),
+        ({"max_pending_resends": 2}, "may wait for their answer | 2; one more ends the session |"),
+        ({"resend_burst": 9}, "| Messages of a resend that go out at once | 9 |"),
+        ({"reset_on_logon": True}, "Logon(A), and with a Logon(A) that has MsgSeqNum(34)=1 |"),
+        ({"reset_on_logout": True}, "Logon(A), and after a Logout(5) |"),
+        ({"reset_on_disconnect": True}, "Logon(A), and after each disconnect |"),
+        ({"schedule": schedule_from_text("mon,tue 07:00-18:00 UTC")}, "| Open | mon,tue 07:00:00-18:00:00 UTC |"),
+        ({"schedule": schedule_from_text("07:00-18:00 Europe/London")}, "| Numbers | begin at 1 with each session"),
+        ({"schedule": schedule_from_text("reset 17:00 Asia/Tokyo")}, "| At 17:00:00 Asia/Tokyo | the client sends"),
+    ],
+)  # fmt: skip
+def test_what_a_session_is_made_with_is_said(options: dict[str, object], said: str) -> None:
+    assert said not in written()
+    assert said in written(**options)
+
+
+@pytest.mark.parametrize(("begin_string", "reason"), [("FIX.4.2", "0"), ("FIX.4.4", "0"), ("FIXT.1.1", "8")])
+def test_the_refusal_of_an_excess_is_the_one_that_is_sent(begin_string: str, reason: str) -> None:
+    text = written(replace(EMS1, begin_string=begin_string), max_messages_per_s=1, on_excess="reject")
+    assert f"BusinessRejectReason(380)={reason}; " in text
+    now_ns, config = AT_NS, {"begin_string": begin_string, "sender_comp_id": "F", "target_comp_id": "C"}
+    session = Session(
+        SessionConfig(**config, role="acceptor", max_messages_per_s=1, on_excess="reject"), MemoryStore(), now_ns
+    )
+    session.connected(now_ns)
+    compose = Composer(begin_string, "C", "F").compose
+    version = b"1137=9\x01" if begin_string == "FIXT.1.1" else b""
+    for number, (msg_type, body) in enumerate([("A", b"98=0\x01108=30\x01" + version), ("D", b"11=1\x01")], 1):
+        session.receive(compose(msg_type, number, now_ns, body), now_ns)
+        while session.next_event(now_ns) is not None:
+            pass
+    (_, refused) = session.take_outbox()
+    assert (parse(refused.raw).msg_type, parse(refused.raw).get(380)) == ("j", reason)
+
+
+def test_who_may_connect_is_said() -> None:
+    text = written(replace(EMS1, name="DESK*", allow=("10.0.0.0/8",), max_sessions=7))
+    assert "Each SenderCompID(49) like `DESK*`" in text and "7 of them at most" in text
+    assert "| Addresses of the client | 10.0.0.0/8 |" in text
+    assert "`" not in written().partition("## Session times")[0]
+    assert cli.main(["spec", "roe", "--client", "EMS1", "--format", "md"]) == 0
+
+
+def test_copies_are_said_to_both_sides_and_shown_as_the_gateway_makes_them() -> None:
+    config = replace(CONFIG, clients=(*CONFIG.clients, BOOK))
+    assert "| ACC1 | BOOK |\n| ACC2 | nobody |" in markdown(rules_of_engagement(config, EMS1))
+    for begin_string, mark, party in (("FIX.4.4", "Y", 448), ("FIX.4.2", None, 109)):
+        copy = replace(BOOK, begin_string=begin_string)
+        document = rules_of_engagement(replace(config, clients=(*CONFIG.clients, copy)), copy)
+        assert not [section.title for section in document.sections if section.title == "Messages"]
+        (code,) = [block.text for section in document.sections for block in section.blocks if isinstance(block, Code)]
+        message = parse(code.replace("|", "\x01").encode())
+        assert message.defect is None
+        assert (message.get(797), message.get(party), message.target_comp_id) == (mark, EMS1.name, "BOOK")
+        assert ("CopyMsgIndicator(797)=Y" in markdown(document)) == (mark is not None)
+        assert f"({party})" in markdown(document)
+
+
+def test_what_only_a_restart_changes_is_said_in_words() -> None:
+    assert WORDS.keys() == set(NOT_CLIENT)
+    assert all(words in written() for words in WORDS.values())
