@@ -54,7 +54,7 @@ def measure(rate: float, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         run_toml, simulate_toml = write_configs(directory, rate)
-        cores = sorted(os.sched_getaffinity(0))
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         with _process("simulate", simulate_toml, cores[:1]) as venues, _process("run", run_toml, cores[-1:]):
             time.sleep(seconds)
             venues.send_signal(signal.SIGTERM)
@@ -96,7 +96,8 @@ def _process(command: str, config: Path, cores: list[int]) -> Iterator[subproces
     with config.with_suffix(".log").open("wb") as log:
         line = [sys.executable, "-m", "service.cli", command, "--config", str(config)]
         process = subprocess.Popen(line, stdout=log, stderr=log)
-        os.sched_setaffinity(process.pid, cores)
+        if cores:
+            os.sched_setaffinity(process.pid, cores)
         try:
             yield process
         finally:
