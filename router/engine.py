@@ -131,8 +131,11 @@ class Engine(Requests):
                 elif excess_qty:
                     text = f"overfill: {excess_qty} more than the client's order of {parent.order_qty}"
                     yield _disputed(report, venue, text, now_ns)
-                if child.is_open and report.cum_qty > child.cum_qty:
+                if report.cum_qty > child.cum_qty and child.is_open:
                     yield from falls_short(child, report.cum_qty, now_ns)
+                elif report.cum_qty > child.cum_qty:
+                    text = f"venue reports CumQty {report.cum_qty} of an order that is done, counted {child.cum_qty}"
+                    yield _disputed(report, venue, text, now_ns)
             case ChildFillBusted() | ChildFillCorrected():
                 if (venue, report.exec_id) in state.executions:
                     return

@@ -32,6 +32,7 @@ from domain.facts import (
     ChildFillCorrected,
     ChildFilled,
     ChildRejected,
+    ChildReplaced,
     ChildRiskRejected,
     ChildStatus,
     ChildSubmitted,
@@ -50,6 +51,7 @@ from domain.facts import (
 )
 from domain.fields import (
     CxlRejReason,
+    ExecType,
     LastLiquidityInd,
     OrdRejReason,
     OrdStatus,
@@ -61,6 +63,8 @@ from domain.fields import (
 from domain.instruments import Instrument, VenueTerms
 from domain.market import BookSnapshot, DealerQuoted, MarketView
 from domain.orders import FINAL
+from gateway.clients import ClientConfig
+from gateway.outbound import reports
 from risk.limits import AccountLimits, RiskLimits
 from router.asking import CANCEL_RETRY_NS
 from router.engine import Engine
@@ -369,6 +373,58 @@ def test_a_fill_told_twice_counts_once_and_an_overfill_is_alarmed() -> None:
     parent = next(iter(desk.state.parents.values()))
     # The client's order counts what the client gave, the rest is the house's.
     assert (parent.cum_qty, parent.excess_qty) == (100, 20) and parent.status is OrdStatus.FILLED
+
+
+def amended(child: ChildSubmitted, exec_id: str, exec_ref_id: str, last_qty: int) -> AnyFact:
+    """A correction to `last_qty`, 0: a bust."""
+    ids = {"child_id": child.child_id, "venue": child.venue, "exec_id": exec_id, "exec_ref_id": exec_ref_id}
+    if not last_qty:
+        return ChildFillBusted(at_ns=1, **ids, last_qty=0, last_px=0)
+    return ChildFillCorrected(at_ns=1, **ids, was_qty=0, was_px=0, last_qty=last_qty, last_px=100_0000)
+
+
+def test_a_correction_beyond_the_clients_order_is_alarmed() -> None:
+    desk = Harness()
+    child = of(desk.new(order_qty=100), ChildSubmitted)[0]
+    desk.fill(child.child_id, 100, "E1")
+    (alarm,) = of(desk.report(amended(child, "E2", "E1", 130)), ExecutionUnknown)
+    assert alarm.text == "corrected to 30 more than the client's order of 100"
+
+
+def test_shares_in_excess_that_a_correction_gives_to_the_client_are_a_new_fill_to_him() -> None:
+    desk = Harness()
+    child = of(desk.new(order_qty=100), ChildSubmitted)[0]
+    desk.fill(child.child_id, 100, "E1")
+    desk.fill(child.child_id, 60, "E2")  # all of it in excess
+    desk.report(amended(child, "E3", "E1", 0))
+    (counted,) = of(desk.report(amended(child, "E4", "E2", 70)), ChildFillCorrected)
+    parent = desk.state.parents[child.parent_id]
+    assert (parent.cum_qty, parent.excess_qty) == (70, 0)
+    client = ClientConfig(name="EMS1", begin_string="FIX.4.4", accounts=("ACC",))
+    (report,) = reports(counted, parent, client)
+    assert (report.exec_type, report.last_qty, report.exec_ref_id) == (ExecType.TRADE, 70, "")
+
+
+def test_what_rests_is_what_is_left_however_it_came_to_be_less_or_more() -> None:
+    desk = Harness()
+    facts = desk.new(order_qty=1000, ord_type=OrdType.LIMIT, limit_px=100_0000)
+    child = next(c for c in of(facts, ChildSubmitted) if c.horizon_ns)
+    for report in (
+        None,
+        amended(child, "E2", "E1", 0),
+        ChildReplaced(at_ns=1, child_id=child.child_id, order_qty=50, px=0),
+        amended(child, "E4", "E3", 45),
+        ChildCanceled(at_ns=1, child_id=child.child_id, text=""),
+    ):
+        if report is None:
+            desk.fill(child.child_id, child.order_qty - 100, "E1")
+        else:
+            desk.report(report)
+        children = [desk.state.children[child_id] for child_id in desk.open_children()]
+        left = [c.leaves_qty for c in children if c.submitted.venue == child.venue and c.submitted.horizon_ns]
+        assert desk.state.statistics.resting_qty(child.venue, child.symbol, child.side) == sum(left)
+        if isinstance(report, ChildReplaced):
+            desk.fill(child.child_id, 40, "E3")
 
 
 def test_a_report_on_an_unknown_order_is_recorded_and_changes_nothing() -> None:

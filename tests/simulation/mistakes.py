@@ -1,5 +1,6 @@
 """What venues do wrong with orders, or have the right to and nobody expects. Whoever comes too early tries again."""
 
+from collections import defaultdict
 from random import Random
 
 from domain.fields import Side
@@ -12,7 +13,7 @@ MOST_EXTRA = 5  # round lots that a venue fills beyond an order
 
 
 class Mistakes:
-    """`reports(venue)`: what was said because of one, and of the fills that it was about; oldest first.
+    """`reports(venue)`: what was said because of one, after all fills of the order that it was about.
 
     A venue that forgets what it has not delivered says these again: nobody could find out about them otherwise.
     """
@@ -23,7 +24,7 @@ class Mistakes:
         self._market = market
         self._random = random
         self._said: dict[str, list[Typed]] = {venue: [] for venue in self._floor.desks}
-        self._fills: dict[str, ExecutionReport] = {}  # by ExecID(17)
+        self._fills: defaultdict[str, list[ExecutionReport]] = defaultdict(list)  # by the venue's id of the order
         self._now: str = ""  # the venue that is making one
 
     def reports(self, venue: str) -> list[Typed]:
@@ -32,7 +33,9 @@ class Mistakes:
     def heard(self, venue: str, message: Typed) -> None:
         """Everything that venues report."""
         if isinstance(message, ExecutionReport) and message.last_qty:
-            self._fills[message.exec_id] = message
+            if venue == self._now:
+                self._said[venue] += self._fills[message.order_id]
+            self._fills[message.order_id].append(message)
         if venue == self._now:
             self._said[venue].append(message)
 
@@ -71,7 +74,6 @@ class Mistakes:
         if not executions:
             return False
         execution = self._random.choice(executions)
-        self._said[venue].append(self._fills[execution.exec_id])
         self._floor.bust(venue, execution, "busted", now_ns)
         return True
 
@@ -81,7 +83,6 @@ class Mistakes:
         if not executions:
             return False
         execution = self._random.choice(executions)
-        self._said[venue].append(self._fills[execution.exec_id])
         order = self._floor.desks[venue].order(execution.order_id)
         qty = self._random.choice((execution.qty, self._random.randint(1, execution.qty), execution.qty + 100))
         self._floor.correct(venue, execution, qty, self._px(order), "corrected", now_ns)
