@@ -23,7 +23,7 @@ from learning.archive_rows import COLUMNS
 from router.features import FEATURES
 from service.archive_check import check_features
 from service.command import NARROWEST, CommandError
-from service.config import load
+from service.config import ServiceConfig, load
 from service.journal import read
 from service.journal_read import first_batch, read_from, segments
 from service.recovery import recover
@@ -64,16 +64,20 @@ def bring_up_to_date(journal: Path, archive: Path, console: Console) -> Taken:
 
 def update(args: argparse.Namespace) -> int:
     """`fairlead archive`: 0, with the archive as far as its journal."""
-    taken = bring_up_to_date(_journal(args), args.archive, Console())
+    for journal in _journals(args):
+        _say(bring_up_to_date(journal, args.archive, Console()), args.archive)
+    return 0
+
+
+def _say(taken: Taken, archive: Path) -> None:
     print(
-        f"{args.archive}: {taken.batches:,} batches read, {taken.days} days written "
+        f"{archive}: {taken.batches:,} batches read, {taken.days} days written "
         f"({taken.settled} of them settled), {taken.partitions} files, {taken.rows:,} rows"
     )
     if taken.corrected:
         print(f"{taken.corrected} settled days written anew: fills of them were taken back or corrected")
     if taken.too_late:
         print(f"{taken.too_late} orders of days that are not in the journal any more have changed; not taken in")
-    return 0
 
 
 def check(args: argparse.Namespace) -> int:
@@ -81,7 +85,11 @@ def check(args: argparse.Namespace) -> int:
     if args.config is None:
         raise CommandError("fairlead archive check: --config is missing: venues, instruments and policy are in it")
     config = load(args.config)
-    found = check_features(read(_journal(args)), config)
+    return max([_check(journal, config) for journal in _journals(args)])
+
+
+def _check(journal: Path, config: ServiceConfig) -> int:
+    found = check_features(read(journal), config)
     print(
         f"{found.decisions} decisions, {found.candidates} candidates: {found.differences} differ, "
         f"{found.unchecked} could not be checked"
@@ -93,12 +101,15 @@ def check(args: argparse.Namespace) -> int:
     return 1 if found.differences or not found.decisions else 0
 
 
-def _journal(args: argparse.Namespace) -> Path:
+def _journals(args: argparse.Namespace) -> list[Path]:
     if args.journal is not None:
-        return Path(args.journal)
+        for journal in args.journal:
+            if not journal.exists():
+                raise CommandError(f"fairlead archive: there is no journal {journal}")
+        return list(args.journal)
     if args.config is None:
         raise CommandError("fairlead archive: which journal? Expected --journal PATH or --config FILE")
-    return load(args.config).journal_path
+    return [load(args.config).journal_path]
 
 
 # --- questions ---

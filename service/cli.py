@@ -112,6 +112,12 @@ def demo(args: argparse.Namespace) -> int:
     return service_demo.main(args)
 
 
+def ems(args: argparse.Namespace) -> int:
+    from service import ems as service_ems
+
+    return service_ems.main(args)
+
+
 def explain(args: argparse.Namespace) -> int:
     from rich.console import Console
 
@@ -301,6 +307,12 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--book", type=existing, metavar="FILE", help="and the order book file that belongs to it")
     shown.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
     shown.add_argument("--models", type=Path, default=Path("var/models"), metavar="DIR", help="registry of models")
+
+    trading = command("ems", ems, "a simulated EMS that sends orders to a running daemon until each has ended")
+    trading.add_argument("--config", type=existing, required=True, metavar="FILE", help="the daemon's")
+    trading.add_argument("--parents", type=int, default=60, metavar="N", help="orders")
+    trading.add_argument("--seconds", type=int, default=30, metavar="N", help="in which they arrive")
+    trading.add_argument("--seed", type=int, default=1, metavar="S")
 
     cli_market.add_commands(command)
     cli_learning.add_commands(command)

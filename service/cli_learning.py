@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -85,6 +86,12 @@ def off_policy(args: argparse.Namespace) -> int:
         raise CommandError(f"fairlead learn off-policy: {error}") from None
 
 
+def rehearse(args: argparse.Namespace) -> int:
+    from service import rehearse as service_rehearse
+
+    return service_rehearse.main(args)
+
+
 def learn(args: argparse.Namespace) -> int:
     if args.source == "off-policy":
         return off_policy(args)
@@ -131,6 +138,13 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} found, expected a day such as 2026-01-05") from None
+
+
 def _period(text: str) -> str:
     if text[-1:] not in ("s", "m", "h", "d") or not text[:-1].isdecimal() or not int(text[:-1]):
         raise argparse.ArgumentTypeError(f"{text!r} found, expected such as 30m, 6h or 1d")
@@ -152,7 +166,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         "or drift: is the last day like those before it?",
     )
     archived.add_argument("--config", type=existing, metavar="FILE", help="the daemon's, for where its journal is")
-    archived.add_argument("--journal", type=existing, metavar="PATH", help="another journal than the config's")
+    archived.add_argument(
+        "--journal", type=Path, nargs="+", metavar="PATH", help="another journal than the config's, or several"
+    )
     _archive_option(archived)
 
     asked = command("sql", sql, "ask the archive: one SELECT over decisions, candidates, features, children, ...")
@@ -181,6 +197,22 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     trained.add_argument(
         "--engine", choices=["xgboost", "spark"], default="xgboost", help="spark: XGBoost on Spark, for large archives"
+    )
+
+    text = "simulated days in virtual time, as the journals that a daemon would have written"
+    rehearsed = command("rehearse", rehearse, text)
+    rehearsed.add_argument("--days", type=int, default=4, metavar="N", help="working days")
+    rehearsed.add_argument("--since", type=_day, default="2026-01-05", metavar="DAY", help="the first of them")
+    rehearsed.add_argument("--parents", type=int, default=200, metavar="N", help="orders on each")
+    rehearsed.add_argument("--seed", type=int, default=1, metavar="S")
+    rehearsed.add_argument(
+        "--out", type=Path, default=Path("var/rehearsal"), metavar="DIR", help="a directory a sitting"
+    )
+    rehearsed.add_argument(
+        "--config", type=existing, metavar="FILE", help="the daemon's; default: deploy/fairlead.toml"
+    )
+    rehearsed.add_argument(
+        "--simulators", type=existing, metavar="FILE", help="its simulated venues; default: deploy/simulators.toml"
     )
 
     learned = command("learn", learn, "learn from a recorded market day, and judge what was learned on its later part")

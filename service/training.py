@@ -24,8 +24,9 @@ from router.features import FEATURES, schema_hash
 from router.model import FillModel, PriorModel, champion
 from service.config import ServiceConfig
 from service.examples import daemon_config, simulators_config
+from service.node import Node
 from service.replay import code_version
-from service.simulation import SECOND_NS, Simulation
+from service.simulation import SECOND_NS, Recorder, Simulation
 from simulators.client import Ems, plan_parents
 from simulators.client_session import EmsSession
 from simulators.config import SimulatorsConfig
@@ -49,6 +50,7 @@ def produce(
     start_ns: int = START_NS,
     model: FillModel | None = None,
     exploration: float = EXPLORATION,
+    endpoint: Callable[[Node], Recorder] = Recorder,
 ) -> list[AnyFact]:
     """The facts of a run in virtual time in which `parents` orders are worked, on the prior if there is no `model`.
 
@@ -82,6 +84,7 @@ def produce(
         model or prior,
         {client.name: ems},
         start_ns,
+        endpoint,
     )
     end_ns = start_ns + WARM_UP_NS + duration_ns
     for step in range(1, 101):

@@ -72,6 +72,8 @@ TOUCHES: dict[str, tuple[set[str], str]] = {
     "service/command.py": ({"pathlib"}, "paths from the command line"),
     "service/config.py": ({"pathlib"}, "names paths, opens none"),
     "service/control.py": ({"asyncio", "socket", "os", "pathlib", "files"}, "the operator's socket"),
+    "service/ems.py": ({"asyncio", "time"}, "a simulated EMS over sockets"),
+    "service/rehearse.py": ({"pathlib", "files"}, "writes journals of simulated days"),
     "service/demo.py": (
         {"asyncio", "pathlib", "shutil", "socket", "subprocess", "time", "files"},
         "plays the whole with real processes",

@@ -135,9 +135,9 @@ class Running:
     def of(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.log if line["event"] == event]
 
-    async def ended(self) -> int:
+    async def ended(self, timeout_s: float = TIMEOUT_S) -> int:
         """The exit status; all that it wrote is in `log` then."""
-        status = await asyncio.wait_for(self.process.wait(), TIMEOUT_S)
+        status = await asyncio.wait_for(self.process.wait(), timeout_s)
         await asyncio.wait_for(self._reading, TIMEOUT_S)
         return status
 
