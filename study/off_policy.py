@@ -6,6 +6,8 @@ days on which they decide themselves. A 95% interval should cover that in at lea
 """
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -49,12 +51,12 @@ class Compared(msgspec.Struct, frozen=True):
     """`true_bps` with its standard error, over days that the model decided itself."""
 
     model: str
-    true_bps: float
-    true_error_bps: float
+    true_bps: float | None  # None where there was no answer to compare with it
+    true_error_bps: float | None
     answers: int
     refused: int
-    effective: float
-    unseen: float
+    effective: float | None
+    unseen: float | None
     estimators: dict[str, Coverage]
 
 
@@ -74,45 +76,61 @@ def true_cost(model: Belief, seed: int, decisions: int) -> tuple[float, float]:
     return sum(child.qty * child.cost_bps for child in children), sum(child.qty for child in children)
 
 
-def run(runs: int, decisions: int, true_days: int, console: Console) -> tuple[Study, dict[str, list[OffPolicy]]]:
-    answers: dict[str, list[OffPolicy]] = {name: [] for name in TARGETS}
-    refused = dict.fromkeys(TARGETS, 0)
-    explored_qty = sent_qty = 0
-    logged = []
-    with Progress(console=console) as bars:
+class Logged(msgspec.Struct, frozen=True):
+    """A day of the logging model, and what its records say of each of the others; None where they differ too much."""
+
+    explored_qty: int
+    sent_qty: int
+    cost: float  # bps times shares
+    qty: int
+    answers: dict[str, OffPolicy | None]
+
+
+def logged_day(seed: int, decisions: int) -> Logged:
+    tables = rows(day(LOGGING, seed, decisions))
+    found = read(tables, POLICY, LOTS)
+    children = [child for one in found.decided for child in one.children]
+    block = blocks(np.array([one.at_ns for one in found.decided]))
+    answers: dict[str, OffPolicy | None] = {}
+    for name, model in TARGETS.items():
+        try:
+            answers[name] = evaluate(*compared(found.decided, model, POLICY, LOTS, block))
+        except TooDifferent:
+            answers[name] = None
+    return Logged(
+        sum(row["explored_qty"] for row in tables["decisions"]),
+        sum(row["chosen_qty"] for row in tables["candidates"]),
+        sum(child.qty * child.cost_bps for child in children),
+        sum(child.qty for child in children),
+        answers,
+    )
+
+
+def run(
+    runs: int, decisions: int, true_days: int, jobs: int, console: Console
+) -> tuple[Study, dict[str, list[OffPolicy]]]:
+    models = []
+    with Progress(console=console) as bars, ProcessPoolExecutor(jobs) as pool:
         logging = bars.add_task("days logged and compared", total=runs)
-        for seed in range(runs):
-            tables = rows(day(LOGGING, seed, decisions))
-            explored_qty += sum(row["explored_qty"] for row in tables["decisions"])
-            sent_qty += sum(row["chosen_qty"] for row in tables["candidates"])
-            found = read(tables, POLICY, LOTS)
-            children = [child for one in found.decided for child in one.children]
-            logged.append((sum(c.qty * c.cost_bps for c in children), sum(c.qty for c in children)))
-            block = blocks(np.array([one.at_ns for one in found.decided]))
-            for name, model in TARGETS.items():
-                try:
-                    answers[name].append(evaluate(*compared(found.decided, model, POLICY, LOTS, block)))
-                except TooDifferent:
-                    refused[name] += 1
-            bars.advance(logging)
-        asked = {name: model for name, model in TARGETS.items() if answers[name]}
-        living = bars.add_task("days of the other models' own", total=len(asked) * true_days)
-        models = []
-        for name, model in asked.items():
+        days = list(bars.track(pool.map(partial(logged_day, decisions=decisions), range(runs)), task_id=logging))
+        answers = {name: [found for one in days if (found := one.answers[name]) is not None] for name in TARGETS}
+        living = bars.add_task("days of the other models' own", total=sum(map(bool, answers.values())) * true_days)
+        seeds = range(_TRUE_DAYS_FROM, _TRUE_DAYS_FROM + true_days)
+        for name, model in TARGETS.items():
             true = []
-            for number in range(true_days):
-                true.append(true_cost(model, _TRUE_DAYS_FROM + number, decisions))
-                bars.advance(living)
-            models.append(_compared(name, np.array(true), answers[name], refused[name]))
-    nobody = {name: Coverage(np.nan, np.nan, np.nan, np.nan) for name in ESTIMATORS}
-    silent = [name for name in TARGETS if name not in asked]
-    models += [Compared(name, np.nan, np.nan, 0, refused[name], np.nan, np.nan, nobody) for name in silent]
-    cost, qty = np.array(logged).sum(axis=0)
-    share = explored_qty / sent_qty
-    return Study(runs, decisions, true_days, share, float(cost / qty), models), answers
+            if answers[name]:
+                for one in pool.map(partial(true_cost, model, decisions=decisions), seeds):
+                    true.append(one)
+                    bars.advance(living)
+            models.append(_compared(name, np.array(true), answers[name], runs - len(answers[name])))
+    share = sum(one.explored_qty for one in days) / sum(one.sent_qty for one in days)
+    logged_bps = sum(one.cost for one in days) / sum(one.qty for one in days)
+    return Study(runs, decisions, true_days, share, logged_bps, models), answers
 
 
 def _compared(name: str, true: np.ndarray, answers: list[OffPolicy], refused: int) -> Compared:
+    if not answers:
+        return Compared(name, None, None, 0, refused, None, None, {})
     true_bps = float(true[:, 0].sum() / true[:, 1].sum())
     error_bps = float(np.std(true[:, 0] / true[:, 1]) / np.sqrt(len(true)))
     coverage = {}
@@ -137,12 +155,13 @@ def as_table(study: Study) -> Table:
     for name in ("other model", "true bps", "estimator", "bias", "deviation", "half width", "covered", "refused"):
         table.add_column(name, justify="left" if name in ("other model", "estimator") else "right")
     for one in study.models:
-        true = f"{one.true_bps:.3f} ± {one.true_error_bps:.3f}"
-        for estimator, of in one.estimators.items() if one.answers else ():
+        silent = f"{one.refused} of {study.runs}"
+        for estimator, of in one.estimators.items():
             figures = f"{of.bias_bps:+.3f}", f"{of.error_bps:.3f}", f"{of.half_width_bps:.3f}", f"{of.covered:.0%}"
-            table.add_row(one.model, true, estimator, *figures, f"{one.refused} of {study.runs}")
-        if not one.answers:
-            table.add_row(one.model, *[""] * 6, f"{one.refused} of {study.runs}")
+            true = f"{one.true_bps:.3f} ± {one.true_error_bps:.3f}"
+            table.add_row(one.model, true, estimator, *figures, silent)
+        if not one.estimators:
+            table.add_row(one.model, *[""] * 6, silent)
     return table
 
 
@@ -150,7 +169,7 @@ def page(study: Study, answers: dict[str, list[OffPolicy]]) -> str:
     """The doubly robust interval of each run beside what is true."""
     parts = [f"<h1>Off-policy evaluation: {study.runs} simulated days</h1><main>"]
     for one in study.models:
-        if not one.answers:
+        if one.true_bps is None:
             continue
         ordered = sorted((answer.doubly_robust for answer in answers[one.model]), key=lambda found: found.value)
         xs = list(range(1, len(ordered) + 1))
@@ -175,11 +194,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100, metavar="N", help="days that are logged")
     parser.add_argument("--decisions", type=int, default=600, metavar="N", help="of a day")
     parser.add_argument("--true-days", type=int, default=150, metavar="N", help="of each other model's own")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures there")
     args = parser.parse_args()
     console = Console()
-    study, answers = run(args.runs, args.decisions, args.true_days, console)
+    study, answers = run(args.runs, args.decisions, args.true_days, args.jobs, console)
     console.width = max(console.width, 120)
     console.print(as_table(study))
     if args.json:
