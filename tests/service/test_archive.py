@@ -97,6 +97,20 @@ def test_features_by_name(place, capsys):
     assert capsys.readouterr().out.splitlines()[1].endswith(",True")
 
 
+def test_what_was_tried_and_what_might_have_been(place, capsys):
+    made = [fact for batch in read(place / "journal") for fact in batch if isinstance(fact, DecisionMade)]
+    question = "select sum(explored_qty) as tried, count_if(room_qty > 0) as free, max(explored_bps) from decisions"
+    assert asked(place, question, "--format", "csv") == 0
+    tried, free, most = capsys.readouterr().out.splitlines()[1].split(",")
+    assert int(tried) == sum(fact.explored_qty for fact in made) > 0
+    assert int(free) == sum(fact.exploration > 0 for fact in made) > 0
+    assert float(most) == max(fact.explored_bps for fact in made)
+    question = "select count(*) from candidates where propensity > 0 and propensity < 1 and horizon_ns > 0"
+    assert asked(place, question, "--format", "csv") == 0
+    resting = [c for fact in made for c in fact.candidates if 0 < c.propensity < 1 and c.horizon_ns]
+    assert int(capsys.readouterr().out.splitlines()[1]) == len(resting) > 0
+
+
 REFUSED = [
     ("select * from fils", "fills"),
     ("selec 1", "syntax error"),
