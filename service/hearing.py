@@ -159,7 +159,7 @@ class Hearing(Telling):
         refused = self._sent_to_venues.get((peer.name, message.get(REF_SEQ_NUM) or "")) if is_reject else None
         for report in venue_inbound.to_facts(message, peer.name, now_ns, parse(refused) if refused else None):
             self._commit(self.engine.child_report(report, now_ns), now_ns)
-            if isinstance(self._facts[-1], ExecutionUnknown):
+            if self._facts and isinstance(self._facts[-1], ExecutionUnknown):
                 self._dispute(peer, message, self._facts[-1], now_ns)
 
     def _dispute(self, peer: Peer, report: Message, unknown: ExecutionUnknown, now_ns: int) -> None:

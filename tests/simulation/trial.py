@@ -16,8 +16,9 @@ from domain.commands import OperatorCommand, ReleaseKillSwitch, SetKillSwitch
 from fix.config import SessionOptions
 from fix.messages import Typed
 from service.config import ServiceConfig
-from service.node import Node, NodeOutput
+from service.node import VERSION, Node, NodeOutput
 from service.reconcile import reconcile
+from service.replay import Replayer
 from service.sessions import Action, SessionCommand
 from service.snapshot import load, write
 from simulators.market_config import MarketConfig
@@ -346,10 +347,19 @@ class Trial(Platform):
         ]
         if sorted(books.differences) != sorted(excess):
             raise Wrong(f"{sorted(books.differences)} differ between the books, {sorted(excess)} are expected")
+        self._check_decisions()
         for parent_id, parent in self.node.state.parents.items():
             said, counted = (parent.cum_qty, parent.excess_qty), parents[parent_id]
             if said != (counted.cum_qty, counted.excess_qty):
                 raise Wrong(f"{parent_id}: {said} filled and in excess, not {counted.cum_qty, counted.excess_qty}")
+
+    def _check_decisions(self) -> None:
+        """The same code makes the same decisions of what was recorded."""
+        if self.config.service.record_market_data:
+            replayer = Replayer(self.config, self.model, VERSION)
+            replayer.feed(self.process.recorded())
+            if replayer.differences:
+                raise Wrong(f"decided otherwise in a replay: {replayer.differences[0]}")
 
     def _trace(self, output: NodeOutput) -> None:
         at = f" {(self.now_ns - START_NS) / 1e9:9.6f}"
@@ -364,8 +374,13 @@ class Trial(Platform):
 
 
 def _config(random: Random) -> ServiceConfig:
-    """What is an owner's choice is drawn: whether orders outlive their client's connection and a stop."""
-    config = small_config(service__on_shutdown=random.choice(("hold", "cancel")))
+    """What is an owner's choice is drawn: whether orders outlive their client's connection and a stop.
+
+    One in eight records market data, and its decisions can be made again.
+    """
+    config = small_config(
+        service__on_shutdown=random.choice(("hold", "cancel")), service__record_market_data=random.random() < 1 / 8
+    )
     return msgspec.structs.replace(
         config,
         sessions={"QUICK": SessionOptions(heart_bt_int=HEART_BT_INT)},
