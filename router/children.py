@@ -33,6 +33,7 @@ from domain.orders import ChildOrder
 from domain.parent import Executions, apply_execution
 from risk.exposure import Exposure
 from risk.rate import MessageRate
+from router.dark import DarkPools
 from router.doubts import Doubts
 from router.health import VenueHealth
 from router.markouts import DueMarkouts
@@ -52,6 +53,7 @@ class Children(Parents):
         self.rate = MessageRate()
         self.statistics = VenueStatistics()
         self.health = VenueHealth()
+        self.dark = DarkPools()
         self.markouts = DueMarkouts()
         self.doubts = Doubts()
         self.child_count = 0
@@ -116,6 +118,8 @@ class Children(Parents):
         self.exposure.apply_filled(fact.child_id, order.account, order.symbol, order.side, fact.last_qty, fact.last_px)
         if self.statistics.apply_filled(child, fact):
             self.health.apply_order(order, True, fact.at_ns)
+            if order.action is Action.MID_PEG:
+                self.dark.apply_ended(child, known=True)
         self.markouts.apply_filled(order, fact)
         self.doubts.apply_filled(order)
         self.trial.apply_filled(self.parents[order.parent_id].accepted, child, fact)
@@ -161,6 +165,8 @@ class Children(Parents):
             if counted:
                 refused = isinstance(fact, ChildRejected)
                 self.health.apply_order(child.submitted, child.cum_qty > 0, fact.at_ns, refused=refused)
+            if child.submitted.action is Action.MID_PEG:
+                self.dark.apply_ended(child, known=counted)
             self.trial.apply_ended(child, known=counted)
             self.doubts.apply_ended(child, fact.at_ns)
             if child.submitted.action is Action.AUCTION and not child.cancel_reason:

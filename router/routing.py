@@ -26,7 +26,7 @@ from domain.market import SymbolView
 from domain.orders import ParentOrder
 from risk.checks import check_child
 from risk.limits import RiskLimits
-from router.allocation import Allocated, allocate, allocate_whole
+from router.allocation import NO_DARK, Allocated, allocate, allocate_whole
 from router.candidates import Candidate, candidates
 from router.display import limited
 from router.exploration import Room, Surrounding, room
@@ -209,7 +209,8 @@ class Routing:
             else:
                 free = self._room(state, parent, slice_, view, now_ns) if terms is None else None
                 lot_qty = instrument.lot_qty
-                allocated = allocate(slice_, found, scores, policy, lot_qty, self._seed, decision_id, free)
+                worth = state.dark.worth(order.symbol, found, scores) if self._unlearned is None else NO_DARK
+                allocated = allocate(slice_, found, scores, policy, lot_qty, self._seed, decision_id, free, worth)
                 chosen = allocated.allocations
             if terms is not None and terms.show_qty is not None:
                 chosen, icebergs = limited(chosen, found, terms.show_qty, self.venues, instrument.lot_qty)
