@@ -36,6 +36,7 @@ _TYPES = {
     "float64": pa.float64(),
     "bool": pa.bool_(),
     "features": pa.list_(pa.field("element", pa.float32())),
+    "numbers": pa.list_(pa.field("element", pa.float64())),
 }
 SCHEMAS = {
     table: pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()]) for table, columns in COLUMNS.items()

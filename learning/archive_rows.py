@@ -34,7 +34,8 @@ DAY_NS = 86_400_000_000_000
 _SETTLING_NS = AFTER_NS[-1] + 60_000_000_000  # after the last fill of a day its markouts are known or never will be
 _LOST_NS = 2 * DAY_NS
 
-# table -> column -> type: of pyarrow, where "features" is a list of float32. Beside them each table has day and symbol.
+# table -> column -> type: of pyarrow, where "features" is a list of float32 and "numbers" one of float64. Beside them
+# each table has day and symbol.
 COLUMNS: dict[str, dict[str, str]] = {
     "decisions": {
         "epoch": "string",
@@ -78,6 +79,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "horizon_ns": "int64",
         "fill_factor": "float64",
         "markout_shift_bps": "float64",
+        "dark_tails": "numbers",
         "schema_hash": "string",
         "features": "features",
     },

@@ -68,6 +68,7 @@ class Decided:
     said: list[float]  # P(fill), before the corrections
     corrections: list[Correction]
     propensities: list[float]
+    tails: dict[int, list[float]]  # router.dark
     features: NDArray[np.float32]
     children: list[Child] = field(default_factory=list)
 
@@ -100,7 +101,8 @@ def read(tables: Mapping[str, Iterable[Row]], policy: ExecutionPolicy, lot_qty: 
             continue
         key = row["epoch"], row["decision_id"]
         one = _decided(row, sorted(candidates[key], key=lambda c: c["candidate"]))
-        recorded = propensities(options(one.wanted, one.candidates, one.scores, policy, lot_qty[one.symbol], one.room))
+        lot = lot_qty[one.symbol]
+        recorded = propensities(options(one.wanted, one.candidates, one.scores, policy, lot, one.room, one.tails))
         if not np.allclose(recorded, one.propensities, rtol=0.0, atol=_EXACT):
             found.left_out["other propensities than this config gives"] += 1
             continue
@@ -126,6 +128,7 @@ def _decided(row: Row, rows: list[Row]) -> Decided:
         said=[one["fill_probability"] for one in rows],
         corrections=[Correction(one["fill_factor"], one["markout_shift_bps"]) for one in rows],
         propensities=[one["propensity"] for one in rows],
+        tails={i: list(one["dark_tails"]) for i, one in enumerate(rows) if one.get("dark_tails")},
         features=np.array([one["features"] for one in rows], dtype=np.float32),
     )
 
@@ -199,7 +202,7 @@ def scored(one: Decided, model: FillModel, said: Said) -> list[Score]:
 
 def target(one: Decided, scores: list[Score], policy: ExecutionPolicy, lot_qty: int) -> tuple[Floats, Floats]:
     """For each candidate the probability that those scores send anything there, and the mean shares that they send."""
-    found: list[Option] = options(one.wanted, one.candidates, scores, policy, lot_qty, one.room)
+    found: list[Option] = options(one.wanted, one.candidates, scores, policy, lot_qty, one.room, one.tails)
     mean = sum(option.probability * np.array(option.filling.qtys, dtype=np.float64) for option in found)
     return np.array(propensities(found)), np.asarray(mean)
 

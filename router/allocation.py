@@ -9,20 +9,18 @@ what it would never choose, with the probability with which it was chosen. Small
 smaller what is tried, the likelier it may be, and the less what was seen has to be weighed up later.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import msgspec
 
 from router.candidates import DARK, DEALER, IMPROVE, LIT, POST, Candidate
-from router.dark import PIECE_QTY, split
+from router.dark import NO_TAILS, PIECE_QTY, Tails, split, worth
 from router.exploration import Room
 from router.policy import ExecutionPolicy
 from router.scoring import Score
 from router.strategies import Slice
 
-DarkWorth = Mapping[int, Sequence[float]]  # by the index of the candidate
-NO_DARK: DarkWorth = {}
 _POSTS = (POST, IMPROVE)
 _MASK = (1 << 64) - 1
 
@@ -59,14 +57,14 @@ def allocate(
     seed: int,
     decision_id: int,
     room: Room | None = None,
-    dark_worth: DarkWorth = NO_DARK,
+    tails: Tails = NO_TAILS,
 ) -> Allocated:
     """The sum of the allocations never exceeds the slice; lots are whole. `room`: what exploration may use, None: none.
 
-    `dark_worth`: what each further piece saves at a dark candidate, as `DarkPools.worth` has it.
+    `tails`: what dark candidates are likely to have, as `DarkPools.of` says.
     An odd rest of the slice goes with the last child that is sent, which is then the last of the parent.
     """
-    found = options(wanted, candidates, scores, policy, lot_qty, room, dark_worth)
+    found = options(wanted, candidates, scores, policy, lot_qty, room, tails)
     chosen = found[0]
     if room is not None and len(found) > 1:
         explores, which = _draw(seed, decision_id, room.probability, len(found) - 1)
@@ -82,7 +80,7 @@ def options(
     policy: ExecutionPolicy,
     lot_qty: int,
     room: Room | None,
-    dark_worth: DarkWorth = NO_DARK,
+    tails: Tails = NO_TAILS,
 ) -> list[Option]:
     """All that a decision may become: first what the ranking says, then each exploration that fits into the room.
 
@@ -91,6 +89,7 @@ def options(
     urgent = wanted.urgency >= 1.0
     keys = [(urgent and c.horizon_ns > 0, s.cost_bps) for c, s in zip(candidates, scores, strict=True)]
     ranked = sorted(range(len(keys)), key=keys.__getitem__)
+    dark_worth = worth(tails, scores)
     best = Filling(wanted, candidates, policy, lot_qty, ranked, dark_worth)
     if room is None:
         return [Option(1.0, best)]
@@ -144,7 +143,7 @@ class Filling:
         policy: ExecutionPolicy,
         lot_qty: int,
         ranked: Sequence[int],
-        dark_worth: DarkWorth = NO_DARK,
+        dark_worth: Tails = NO_TAILS,
         first: int = -1,
     ) -> None:
         self.wanted, self.candidates, self.policy, self.ranked = wanted, candidates, policy, ranked
@@ -184,26 +183,28 @@ class Filling:
             self._split_dark(dark_worth)
         self._give_odd_rest()
 
-    def _split_dark(self, worth: DarkWorth) -> None:
+    def _split_dark(self, dark_worth: Tails) -> None:
         """What the ranking has put into the dark, spread over the venues by what each is likely to have."""
-        total = sum(self.qtys[index] for index in worth)
+        total = sum(self.qtys[index] for index in dark_worth)
         pieces = total // PIECE_QTY
-        spare = self.policy.max_children_per_decision - self.children + sum(self.qtys[index] > 0 for index in worth)
+        spare = (
+            self.policy.max_children_per_decision - self.children + sum(self.qtys[index] > 0 for index in dark_worth)
+        )
         if pieces < 2 or PIECE_QTY % self.lot_qty or spare < 2:
             return
         # No more venues than there may be children: those that the ranking likes most.
-        able = [index for index in self.ranked if index in worth][:spare]
+        able = [index for index in self.ranked if index in dark_worth][:spare]
         least = {index: -(-self._needed_qty(index) // PIECE_QTY) for index in able}
         most = dict.fromkeys(able, self.policy.max_child_qty // PIECE_QTY)
-        sent = split({index: worth[index] for index in able}, pieces, least, most)
+        sent = split({index: dark_worth[index] for index in able}, pieces, least, most)
         # What nobody is known to have goes where the ranking had most, which also finds out about larger sizes.
         rest = max(able, key=lambda index: self.qtys[index])
         given = {index: count * PIECE_QTY for index, count in sent.items()}
         given[rest] += total - sum(given.values())
         if given[rest] > self.policy.max_child_qty or 0 < given[rest] < self._needed_qty(rest):
             return
-        self.children += sum(qty > 0 for qty in given.values()) - sum(self.qtys[index] > 0 for index in worth)
-        for index in worth:
+        self.children += sum(qty > 0 for qty in given.values()) - sum(self.qtys[index] > 0 for index in dark_worth)
+        for index in dark_worth:
             self.qtys[index] = given.get(index, 0)
             if not self.qtys[index]:
                 self.notes[index] = "the other dark venues are likelier to have more"

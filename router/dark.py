@@ -22,9 +22,12 @@ ENOUGH = 4.0  # times that a size was tried, before its outcome is believed
 HALF_LIFE = 250.0  # outcomes in a symbol after which what was seen counts half
 _KEEP = 0.5 ** (1.0 / HALF_LIFE)
 
+Tails = Mapping[int, Sequence[float]]  # by the index of a dark candidate
+NO_TAILS: Tails = {}
+
 
 class ProductLimit:
-    """What is known of one venue: P(at least s pieces are there), s = 1..MOST, from fills cut off by what we sent."""
+    """What is known of one venue: P(at least s pieces are there), s = 1, 2, ..., from fills cut off by what we sent."""
 
     __slots__ = ("_ended", "_tried", "tails")
 
@@ -45,7 +48,7 @@ class ProductLimit:
         self._estimate()
 
     def _estimate(self) -> None:
-        """The first size that was not tried enough is as likely as the one before, and nothing beyond it."""
+        """The first size that was not tried enough is as likely as the one before; nothing is beyond it."""
         at_least, tails = 1.0, []
         for tried, ended in zip(self._tried, self._ended, strict=True):
             if tried < ENOUGH:
@@ -53,7 +56,7 @@ class ProductLimit:
                 break
             at_least *= max(1.0 - ended / tried, 0.0)
             tails.append(at_least)
-        self.tails = tails + [0.0] * (MOST - len(tails))
+        self.tails = tails
 
 
 _UNKNOWN = ProductLimit()
@@ -82,17 +85,22 @@ class DarkPools:
                 pool.apply(0, 0)
 
     def tails(self, symbol: str, venue: str) -> list[float]:
-        """P(at least s pieces), s = 1..MOST; of a venue that was never tried the first is believed."""
+        """P(at least s pieces), s = 1, 2, ..., 0 beyond; of a venue that was never tried the first is believed."""
         return self._pools.get(symbol, {}).get(venue, _UNKNOWN).tails
 
-    def worth(self, symbol: str, candidates: Sequence[Candidate], scores: Sequence[Score]) -> dict[int, list[float]]:
-        """By the index of each dark candidate: what each further piece saves there in the mean, bps of its value."""
-        found = {}
-        for index, (candidate, score) in enumerate(zip(candidates, scores, strict=True)):
-            if candidate.kind is DARK:
-                saves_bps = max(score.no_fill_bps - score.price_bps - score.fee_bps - score.markout_bps, 0.0)
-                found[index] = [at_least * saves_bps for at_least in self.tails(symbol, candidate.venue)]
-        return found
+    def of(self, symbol: str, candidates: Sequence[Candidate]) -> dict[int, list[float]]:
+        """The same by the index of each dark candidate."""
+        return {i: self.tails(symbol, one.venue) for i, one in enumerate(candidates) if one.kind is DARK}
+
+
+def worth(tails: Tails, scores: Sequence[Score]) -> dict[int, list[float]]:
+    """What each further piece saves at a candidate in the mean, bps of its value."""
+    found = {}
+    for index, at_least in tails.items():
+        score = scores[index]
+        saves_bps = max(score.no_fill_bps - score.price_bps - score.fee_bps - score.markout_bps, 0.0)
+        found[index] = [saves_bps * each for each in at_least]
+    return found
 
 
 def split(

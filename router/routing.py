@@ -26,8 +26,9 @@ from domain.market import SymbolView
 from domain.orders import ParentOrder
 from risk.checks import check_child
 from risk.limits import RiskLimits
-from router.allocation import NO_DARK, Allocated, allocate, allocate_whole
+from router.allocation import Allocated, allocate, allocate_whole
 from router.candidates import Candidate, candidates
+from router.dark import NO_TAILS, Tails
 from router.display import limited
 from router.exploration import Room, Surrounding, room
 from router.features import FEATURES, features, schema_hash
@@ -183,6 +184,7 @@ class Routing:
         decision_id = state.decision_count + 1
         records: list[CandidateRecord] = []
         matrix, predicted_ns, allocated, free = b"", 0, Allocated([]), None
+        tails: Tails = NO_TAILS
         serving, other = self._models(state, parent.parent_id)
         if found:
             horizons_ns = np.array([candidate.horizon_ns for candidate in found], dtype=np.int64)
@@ -209,8 +211,8 @@ class Routing:
             else:
                 free = self._room(state, parent, slice_, view, now_ns) if terms is None else None
                 lot_qty = instrument.lot_qty
-                worth = state.dark.worth(order.symbol, found, scores) if self._unlearned is None else NO_DARK
-                allocated = allocate(slice_, found, scores, policy, lot_qty, self._seed, decision_id, free, worth)
+                tails = state.dark.of(order.symbol, found) if self._unlearned is None else NO_TAILS
+                allocated = allocate(slice_, found, scores, policy, lot_qty, self._seed, decision_id, free, tails)
                 chosen = allocated.allocations
             if terms is not None and terms.show_qty is not None:
                 chosen, icebergs = limited(chosen, found, terms.show_qty, self.venues, instrument.lot_qty)
@@ -220,8 +222,9 @@ class Routing:
                     c.venue, c.action, c.px, c.max_qty, p, s.price_bps, s.fee_bps, s.markout_bps, s.no_fill_bps,
                     s.cost_bps, a.propensity, a.qty, a.note, s.filled_fraction, c.min_qty, c.horizon_ns,
                     k.fill_factor, k.markout_bps if markouts_bps is not None else 0.0,
+                    list(tails.get(i, ())) if free is not None else [],
                 )
-                for c, p, s, a, k in zip(found, probabilities, scores, chosen, corrections, strict=True)
+                for i, (c, p, s, a, k) in enumerate(zip(found, probabilities, scores, chosen, corrections, strict=True))
             ]  # fmt: skip
         yield DecisionMade(
             at_ns=now_ns,

@@ -32,6 +32,8 @@ class CandidateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     # `markout_bps` so much is theirs.
     fill_factor: float = 1.0
     markout_shift_bps: float = 0.0
+    # Of a dark candidate, where the decision might have tried something: P(at least 100, 200, ... shares are there).
+    dark_tails: list[float] = []
 
 
 class DecisionMade(Fact, frozen=True):

@@ -34,21 +34,21 @@ def test_the_estimate_is_kaplan_and_meiers(unfading):
         for _ in range(times):
             one.apply(3, filled)
     # At risk of ending at 0, 1, 2 pieces: 10, 8, 5. What lies beyond 3 was never tried: one size more is believed.
-    assert one.tails == pytest.approx([8 / 10, 5 / 10, 4 / 10, 4 / 10] + [0.0] * (MOST - 4))
+    assert one.tails == pytest.approx([8 / 10, 5 / 10, 4 / 10, 4 / 10])
 
 
 def test_what_was_cut_off_is_no_end(unfading):
     one = ProductLimit()
     for _ in range(20):
         one.apply(1, 1)
-    assert one.tails[:3] == pytest.approx([1.0, 1.0, 0.0])
+    assert one.tails == pytest.approx([1.0, 1.0])
     one.apply(MOST + 5, MOST + 5)
-    assert one.tails[:3] == pytest.approx([1.0, 1.0, 0.0])
+    assert one.tails == pytest.approx([1.0, 1.0])
 
 
 def test_what_is_not_known_is_tried_and_what_fades_is_tried_again():
     one = ProductLimit()
-    assert one.tails[:2] == [1.0, 0.0]
+    assert one.tails == [1.0]
     for _ in range(50):
         one.apply(2, 0)
     assert one.tails[0] == pytest.approx(0.0, abs=1e-9)
@@ -104,8 +104,8 @@ def test_an_order_that_was_cut_short_tells_what_was_there_at_least():
     for _ in range(8):
         cut.apply_ended(ended(200, "late"), known=False)
         whole.apply_ended(ended(200, "horizon"), known=True)
-    assert cut.tails("ALFA", "POOL")[:4] == pytest.approx([1.0, 1.0, 1.0, 0.0])
-    assert whole.tails("ALFA", "POOL")[:4] == pytest.approx([1.0, 1.0, 0.0, 0.0])
+    assert cut.tails("ALFA", "POOL") == pytest.approx([1.0, 1.0, 1.0])
+    assert whole.tails("ALFA", "POOL") == pytest.approx([1.0, 1.0, 0.0, 0.0])
     nothing = DarkPools()
     nothing.apply_ended(ended(0, "late"), known=False)
     assert nothing.tails("ALFA", "POOL") == DarkPools().tails("ALFA", "POOL")
@@ -118,8 +118,8 @@ LIT = Candidate("L1", VenueKind.LIT, Action.POST, 100, 5_000, horizon_ns=10**9)
 def allocations(pools, costs=(1.0, 1.1, 2.0), qty=2_000, **policy):
     found = [*DARKS, LIT]
     scores = [Score(0.0, 0.0, 0.1, 3.0, cost, 1.0) for cost in costs]
-    worth = pools.worth("ALFA", found, scores)
-    allocated = allocate(Slice(qty, 0.0, True), found, scores, ExecutionPolicy(**policy), 100, 1, 1, None, worth)
+    tails = pools.of("ALFA", found)
+    allocated = allocate(Slice(qty, 0.0, True), found, scores, ExecutionPolicy(**policy), 100, 1, 1, None, tails)
     assert sum(one.qty for one in allocated.allocations) <= qty
     return [one.qty for one in allocated.allocations]
 
