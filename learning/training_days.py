@@ -30,7 +30,7 @@ from learning.training import (
     stretches,
     window,
 )
-from learning.walk_forward import DayScore, Fold, Judged, alike, day_score, folds, pooled
+from learning.walk_forward import DayScore, Fold, Judged, alike, compare_kinds, day_score, folds, pooled
 from learning.walk_forward import judge as judge_days
 
 Arrays = dict[str, Floats]
@@ -63,9 +63,11 @@ def train_days(
     scores: list[DayScore] = []
     taken: list[np.ndarray] = []
     heads: list[Floats] = []
+    own: list[Floats] = []
+    with_own: set[str] = set()
     for number, fold in enumerate(days):
         progress(f"judge {day_text(fold.day)}", number, len(days) + 1)
-        said = _fold(rows, fold, config, store, version, boost, engine)
+        said = _fold(rows, fold, config, store, version, boost, engine, kinds)
         if said is None:
             continue
         test = rows.take(fold.test)
@@ -74,6 +76,8 @@ def train_days(
         parts.append(Judged(test, test.weights(), probability, {name: said[f"alike {name}"] for name in names}))
         scores.append(day_score(day_text(fold.day), parts[-1]))
         taken.append(np.flatnonzero(fold.test))
+        own.append(said["own model of its kind"])
+        with_own |= {name.removeprefix("kind ") for name in said if name.startswith("kind ")}
         heads.append(np.stack([said["markout model"], said["markout table"], said["markout constant"]], axis=1))
     if not parts:
         raise NotEnoughData(f"{len(days) + 1 if len(rows) else 0} days with orders, none of which could be judged")
@@ -91,7 +95,10 @@ def train_days(
         held_out=window(judged.rows),
         evaluation=judge(judged.probability["model"], simpler, judged.rows.filled, judged.weights),
         markout=_markout_score(judged.rows, np.concatenate(heads), config),
-        walk_forward=judge_days(judged, scores, kinds, embargo_ns, config.seed),
+        walk_forward=msgspec.structs.replace(
+            judge_days(judged, scores, kinds, embargo_ns, config.seed),
+            by_kind=compare_kinds(judged, np.concatenate(own), with_own, config.seed),
+        ),
         effects=effects(fitted.model(), judged.rows),
         engine=engine,
         data_hashes=_by_day(rows, day_text),
@@ -114,11 +121,21 @@ def _fit_all(
 
 
 def _fold(
-    rows: Dataset, fold: Fold, config: TrainingConfig, store: FoldStore, version: str, boost: Boost | None, engine: str
+    rows: Dataset,
+    fold: Fold,
+    config: TrainingConfig,
+    store: FoldStore,
+    version: str,
+    boost: Boost | None,
+    engine: str,
+    kinds: Mapping[str, str],
 ) -> Arrays | None:
     """What each predictor says of the fold's day; None where there is too little to learn from before it."""
     train, test = rows.take(fold.train), rows.take(fold.test)
-    identity = (train.data_hash(), test.data_hash(), msgspec.json.encode(config), version, xgboost.__version__, engine)
+    identity = (
+        *(train.data_hash(), test.data_hash(), msgspec.json.encode(config), version, xgboost.__version__, engine),
+        sorted(kinds.items()),
+    )
     key = hashlib.sha256(repr(identity).encode()).hexdigest()[:24]
     said = store.get(key)
     if said is not None:
@@ -143,8 +160,30 @@ def _fold(
         "markout table": table,
         "markout constant": np.full(len(test), mean_bps),
     }
+    said |= _own_models(train, test, probability, config, kinds)
     store.put(key, said)
     return said
+
+
+def _own_models(
+    train: Dataset, test: Dataset, shared: Floats, config: TrainingConfig, kinds: Mapping[str, str]
+) -> Arrays:
+    """What a model of each kind of venue says of its orders; `shared` where there is too little for one."""
+    own, found = shared.copy(), {}
+    earlier, later = (np.array([kinds.get(venue, "") for venue in rows.venue.tolist()]) for rows in (train, test))
+    for kind in sorted({*later.tolist()} - {""}):
+        of = later == kind
+        some, asked = train.take(earlier == kind), test.take(of)
+        embargo_ns = int(config.embargo_s * 1e9) + int(train.horizon_ns.max(initial=0))
+        if len(some) < config.min_rows:
+            continue
+        try:
+            fitted, _, _ = _fit_all(some, config, embargo_ns, None)
+        except NotEnoughData:
+            continue
+        own[of] = fitted.model().fill_probabilities(asked.features, asked.horizon_ns)
+        found[f"kind {kind}"] = np.ones(1)
+    return {"own model of its kind": own} | found
 
 
 def _markout_score(rows: Dataset, said: Floats, config: TrainingConfig) -> markout.MarkoutScore | None:

@@ -54,6 +54,23 @@ class Point(msgspec.Struct, frozen=True):
     rows: int
 
 
+class KindsScore(msgspec.Struct, frozen=True, kw_only=True):
+    """One model for all kinds of venue beside one for each, on the same orders.
+
+    A kind with too few orders for a model of its own has the common one on both sides.
+    """
+
+    kinds: list[str]  # that had models of their own
+    shared: float  # log-loss
+    own: float
+    shared_better_by: Interval
+
+    @property
+    def is_own_better(self) -> bool:
+        """For sure: the interval is below 0."""
+        return self.shared_better_by.high < 0
+
+
 class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
     embargo_s: float
     days: list[DayScore]
@@ -62,6 +79,7 @@ class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
     concordance: dict[str, float]
     slices: list[SliceScore]
     reliability: dict[str, list[Point]]
+    by_kind: KindsScore | None = None
 
     @property
     def beats(self) -> list[str]:
@@ -142,6 +160,17 @@ def judge(judged: Judged, days: list[DayScore], kinds: Mapping[str, str], embarg
         slices=_slices(rows, said, weights, kinds),
         reliability={name: curve(p, rows.filled, weights, block, drawn[:_FEW_DRAWS]) for name, p in said.items()},
     )
+
+
+def compare_kinds(judged: Judged, own: Floats, kinds: set[str], seed: int) -> KindsScore:
+    """`own` is what models of single kinds say of the judged rows."""
+    known = judged.weights > 0
+    rows, weights = judged.rows.take(known), judged.weights[known]
+    losses = [_losses(np.clip(p[known], _CLIP, 1.0 - _CLIP), rows.filled) for p in (judged.probability["model"], own)]
+    block = blocks(rows.at_ns, rows.parent_id)
+    better = mean_interval(losses[1] - losses[0], weights, block, draws(block, _DRAWS, seed))
+    shared, of_own = (float(np.average(loss, weights=weights)) for loss in losses)
+    return KindsScore(kinds=sorted(kinds), shared=shared, own=of_own, shared_better_by=better)
 
 
 def day_score(day: str, judged: Judged) -> DayScore:

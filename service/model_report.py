@@ -68,6 +68,10 @@ def _figures(record: TrainingRecord) -> str:
             better = walk.better_by.get(name)
             cells.append("" if better is None else f"{better.low:.4f} to {better.high:.4f}")
         rows.append(cells)
+    if walk is not None and (kinds := walk.by_kind) is not None and kinds.kinds:
+        own = f"own models for {', '.join(kinds.kinds)}"
+        better = f"{kinds.shared_better_by.low:.4f} to {kinds.shared_better_by.high:.4f}"
+        rows.append([escape(own), f"{kinds.own:.4f}", *[""] * len(_MEASURES), better])
     note = "<p><small>Small: the middle 95% when quarters of an hour are drawn again.</small></p>" if walk else ""
     return _table(heads, rows) + note
 

@@ -203,3 +203,29 @@ def test_the_head_of_markouts_is_kept_where_it_says_something():
     noise = replace(rows, markout_bps=np.where(rows.filled, np.random.default_rng(1).normal(size=len(rows)), np.nan))
     found = trained(noise, Store())
     assert found.record.markout.model == pytest.approx(found.record.markout.table, rel=0.05)
+
+
+# --- one model for all kinds of venue, or one for each ---
+
+
+def test_kinds_with_models_of_their_own_are_measured_on_the_same_orders():
+    rows = market(rows=1_800)
+    record = trained(rows, Store()).record
+    found = record.walk_forward.by_kind
+    assert found.kinds == ["dark", "lit"]
+    assert found.shared == pytest.approx(record.evaluation.model.log_loss)
+    assert found.own != found.shared
+    assert found.own == pytest.approx(found.shared, abs=0.05)
+    low, high = found.shared_better_by.low, found.shared_better_by.high
+    assert low < found.own - found.shared < high
+    assert found.is_own_better == (high < 0)
+
+
+def test_venues_whose_kinds_differ_in_all_are_better_off_with_models_of_their_own():
+    """What fills at one kind is what never fills at the other, in every feature."""
+    rows = market(rows=1_800)
+    opposite = rows.venue == "V2"
+    filled = np.where(opposite, ~rows.filled, rows.filled) & rows.known
+    rows = replace(rows, filled=filled, time_ns=np.where(filled, rows.horizon_ns // 2, rows.horizon_ns))
+    found = trained(rows, Store()).record.walk_forward.by_kind
+    assert found.own < found.shared
