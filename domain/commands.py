@@ -154,5 +154,4 @@ class RollBackModel(msgspec.Struct, frozen=True, tag=True):
 
 
 ModelCommand = PromoteModel | RollBackModel
-ClientCommand = NewParent | CancelParent | ReplaceParent | MassCancel | DisputeExecution
 OperatorCommand = SetKillSwitch | ReleaseKillSwitch | CancelOrder | AmendOrder | NotifyClients

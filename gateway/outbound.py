@@ -71,7 +71,6 @@ REPORTED = (
     MassCancelAnswered,
     ClientNotified,
 )
-FILLS = (ChildFilled, ChildFillBusted, ChildFillCorrected)
 BROKER_OPTION = ExecRestatementReason.BROKER_OPTION
 CUSTOM_CODE, CLIENT_ROLE = "D", "3"  # PartyIDSource(447), PartyRole(452)
 IMMEDIATE = (TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL)

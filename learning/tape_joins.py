@@ -18,7 +18,6 @@ from domain.fields import Side
 from learning.tape_events import TouchEvent, TouchKind
 from learning.tape_features import TapeFeatures
 
-JOIN_QTY = 100
 EVERY_NS = 2_000_000_000
 
 

@@ -150,10 +150,6 @@ def _stage(entry: Entry) -> str:
     return f"canary {entry.share:.0%}" if entry.stage == "canary" else entry.stage
 
 
-def _approved(model: Registered) -> str:
-    return ", ".join(f"{entry.approved_by} ({_stage(entry)})" for entry in model.approvals) or "-"
-
-
 def _last(model: Registered) -> str:
     """What happened to it last."""
     entry = model.history[-1] if model.history else None

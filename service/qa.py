@@ -35,7 +35,6 @@ BUNDLED = Path(__file__).resolve().parent.parent / "simulators" / "scenarios"
 START_NS = 1_700_000_000 * SECOND_NS
 LOOK_NS, RECONNECT_NS = 5_000_000, 200_000_000
 PATIENCE_S, LINGER_S = 60.0, 1.0
-_NEVER_NS = 1 << 62
 
 
 @dataclass
