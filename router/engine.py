@@ -6,8 +6,6 @@ answer sees the earlier part. Time is an argument; the timers are data, rebuilt 
 
 from collections.abc import Iterator, Mapping
 
-import msgspec
-
 from domain.commands import (
     AmendOrder,
     CancelOrder,
@@ -19,21 +17,9 @@ from domain.commands import (
 )
 from domain.facts import (
     AnyFact,
-    ChildAcknowledged,
-    ChildCanceled,
-    ChildCancelRejected,
-    ChildExpired,
-    ChildFillBusted,
-    ChildFillCorrected,
-    ChildFilled,
-    ChildRejected,
-    ChildReplaced,
-    ChildReplaceRejected,
-    ChildStatus,
     ChildUncertain,
     ClientNotified,
     ClientUp,
-    ExecutionUnknown,
     KillSwitchReleased,
     KillSwitchSet,
     ModelRolledBack,
@@ -50,39 +36,21 @@ from domain.facts import (
     VenueUnsure,
     VenueUp,
 )
-from domain.fields import ExecRestatementReason, OrdStatus, TradingStatus
+from domain.fields import TradingStatus
 from domain.market import MarketUpdate, MarketView
-from domain.orders import CHILD_TRANSITIONS, FINAL, ChildOrder, ParentOrder
-from router.answers import done
+from domain.orders import ChildOrder
 from router.model import FillModel
 from router.phases import RETRY_NS
-from router.requests import Requests
+from router.reports import Reports, disputed
 from router.routing import Routing
-from router.settlement import answered, falls_short, is_counted
 from router.state import State
 from router.trial import LEAST_ORDERS, LEAST_PARENTS, STEPS
 from router.upkeep import Keep, Upkeep
 
-ChildReport = (
-    ChildAcknowledged
-    | ChildRejected
-    | ChildFilled
-    | ChildFillBusted
-    | ChildFillCorrected
-    | ChildCanceled
-    | ChildExpired
-    | ChildCancelRejected
-    | ChildReplaced
-    | ChildReplaceRejected
-    | ChildStatus
-    | ExecutionUnknown
-)
-
-
 JUDGED_EVERY = 50  # pieces of evidence between two looks at a trial; an error of the model is looked at at once
 
 
-class Engine(Requests):
+class Engine(Reports):
     """The decisions of the router over one `State` and one `MarketView`; `grace_ns` and `keep` as in `Upkeep`."""
 
     def __init__(
@@ -96,114 +64,6 @@ class Engine(Requests):
         super().__init__(state, market, routing)
         self._judged_news = 0
         self.upkeep = Upkeep(state, self.working, {} if grace_ns is None else grace_ns, keep or Keep())
-
-    # --- what venues report ---
-
-    def child_report(self, report: ChildReport, now_ns: int) -> Iterator[AnyFact]:
-        """The report itself as a fact (once), then what follows from it for the parent."""
-        state = self.state
-        if isinstance(report, ExecutionUnknown):
-            yield report
-            return
-        child = state.children.get(state.child_by_request_id.get(report.child_id, report.child_id))
-        if child is None:
-            yield _disputed(report, "", f"unknown order {report.child_id!r}", now_ns)
-            return
-        if report.child_id != child.child_id:  # a venue may report under the ClOrdID(11) of our request
-            report = msgspec.structs.replace(report, child_id=child.child_id)
-        venue, was_uncertain = child.submitted.venue, child.uncertain
-        match report:
-            case ChildFilled():
-                if report.venue != venue:
-                    yield _disputed(report, report.venue, f"{report.child_id} was sent to {venue}", now_ns)
-                    return
-                if (venue, report.exec_id) in state.executions:
-                    return  # told twice: a resend, counted the first time
-                if is_counted(child, report):
-                    yield _disputed(report, venue, "told late: counted before as the venue's status had it", now_ns)
-                    return
-                yield msgspec.structs.replace(report, mid2_px=self.market.symbol(child.submitted.symbol).mid2_px)
-                parent = state.parents[child.submitted.parent_id]
-                excess_qty = report.last_qty - parent.last_qty
-                if child.cum_qty > child.order_qty:
-                    text = f"overfill: {child.cum_qty} of {child.order_qty} sent"
-                    yield _disputed(report, venue, text, now_ns)
-                elif excess_qty:
-                    text = f"overfill: {excess_qty} more than the client's order of {parent.order_qty}"
-                    yield _disputed(report, venue, text, now_ns)
-                if report.cum_qty > child.cum_qty and child.is_open:
-                    yield from falls_short(child, report.cum_qty, now_ns)
-                elif report.cum_qty > child.cum_qty:
-                    text = f"venue reports CumQty {report.cum_qty} of an order that is done, counted {child.cum_qty}"
-                    yield _disputed(report, venue, text, now_ns)
-            case ChildFillBusted() | ChildFillCorrected():
-                if (venue, report.exec_id) in state.executions:
-                    return
-                execution = state.executions.get((venue, report.exec_ref_id))
-                parent = state.parents[child.submitted.parent_id]
-                was_done, was_excess_qty = not parent.is_open, parent.excess_qty
-                if report.venue != venue or execution is None or execution.child_id != child.child_id:
-                    text = f"{type(report).__name__} of an execution {report.exec_ref_id!r} that is not known"
-                    yield _disputed(report, report.venue, text, now_ns)
-                    return
-                if isinstance(report, ChildFillBusted):
-                    if not execution.qty:
-                        yield _disputed(report, venue, f"{report.exec_ref_id!r} was busted before", now_ns)
-                        return
-                    yield msgspec.structs.replace(report, last_qty=execution.qty, last_px=execution.px)
-                else:
-                    yield msgspec.structs.replace(report, was_qty=execution.qty, was_px=execution.px)
-                    if parent.excess_qty > was_excess_qty:
-                        more_qty = parent.excess_qty - was_excess_qty
-                        text = f"corrected to {more_qty} more than the client's order of {parent.order_qty}"
-                        yield _disputed(report, venue, text, now_ns)
-                if was_done and parent.is_open and not self.routing.policy.rework_busted:
-                    # Nobody trades again unasked what was done and is taken back, perhaps hours later.
-                    text = f"{parent.leaves_qty} of {parent.order_qty} taken back after the order was filled"
-                    reason = ExecRestatementReason.BROKER_OPTION
-                    yield done(parent, self.market, OrdStatus.CANCELED, "", text, now_ns, reason)
-                    return
-            case ChildStatus():
-                yield from self._settle_status(child, report, now_ns)
-            case ChildReplaceRejected():
-                yield report
-            case ChildCancelRejected():
-                yield report
-                if child.is_open and not child.uncertain:
-                    if report.ord_status in FINAL:  # its end has not reached us, and perhaps never will
-                        yield ChildUncertain(at_ns=now_ns, child_id=child.child_id)
-                    else:
-                        self.working.cancel_later(child, now_ns)
-            case ChildCanceled() | ChildExpired() | ChildRejected() if child.is_open and report.cum_qty > child.cum_qty:
-                yield from falls_short(child, report.cum_qty, now_ns)
-                return
-            case _:
-                if (child.ord_status, type(report)) not in CHILD_TRANSITIONS:
-                    if child.is_open:
-                        text = f"{type(report).__name__} while {child.ord_status.name.lower()}"
-                        yield _disputed(report, venue, text, now_ns)
-                    elif isinstance(report, ChildAcknowledged) and child.venue_order_id != report.venue_order_id:
-                        # The venue said before that there was no such order, and now it has it after all.
-                        text = f"acknowledged although {child.ord_status.name.lower()}: cancelled"
-                        yield _disputed(report, venue, text, now_ns)
-                        yield self.working.cancel_request(child, "reconnect", now_ns)
-                    return  # the order had ended before; saying so again changes nothing
-                yield report
-        is_back = was_uncertain and child.is_open and not child.uncertain
-        if is_back and child.cancel_reason and not child.pending_cancel_id:  # and was not to be any more
-            yield self.working.cancel_request(child, child.cancel_reason, now_ns)
-        yield from self.working.settle(state.parents[child.submitted.parent_id], now_ns)
-        if self.working.reconcile_until_ns and not self._uncertain():
-            self.working.reconcile_until_ns = 0
-            for parent in list(state.open_parents.values()):
-                yield from self.working.settle(parent, now_ns)
-
-    def _settle_status(self, child: ChildOrder, status: ChildStatus, now_ns: int) -> Iterator[AnyFact]:
-        was_uncertain = child.uncertain
-        yield from answered(child, status, self.market.symbol(child.submitted.symbol).mid2_px, now_ns)
-        if was_uncertain and child.is_open and not child.uncertain:
-            # Its horizon passed, or a cancel was lost, while nobody could be asked: it does not rest any longer.
-            yield self.working.cancel_request(child, child.cancel_reason or "reconnect", now_ns)
 
     # --- the market, time, venues, operator ---
 
@@ -219,10 +79,10 @@ class Engine(Requests):
         yield from self.state.markouts.measure(self.market, now_ns)
         if 0 < self.working.reconcile_until_ns <= now_ns:
             self.working.reconcile_until_ns = 0
-            for child in self._uncertain():
+            for child in self.uncertain():
                 fact = ChildUncertain(at_ns=now_ns, child_id=child.child_id)
                 text = "no answer from the venue since the restart: held until there is one"
-                yield _disputed(fact, child.submitted.venue, text, now_ns)
+                yield disputed(fact, child.submitted.venue, text, now_ns)
         yield from self.working.timer(now_ns)
         yield from self.upkeep.timer(now_ns)
 
@@ -302,7 +162,7 @@ class Engine(Requests):
                     self.working.timers.rest_until(child.submitted.at_ns + child.submitted.horizon_ns, child)
             yield ParentRestated(at_ns=now_ns, parent_id=parent.parent_id, text="resumed after a restart")
             self.working.timers.wake(now_ns + RETRY_NS, parent.parent_id)
-        if self._uncertain():
+        if self.uncertain():
             self.working.reconcile_until_ns = now_ns + self.routing.policy.reconcile_timeout_ms * 1_000_000
         for venue in sorted(self.state.venues_up):
             yield VenueDown(at_ns=now_ns, venue=venue, text="restart")
@@ -399,7 +259,8 @@ class Engine(Requests):
             case SetKillSwitch():
                 yield KillSwitchSet(at_ns=now_ns, scope=command.scope, by=command.by, text=command.text)
                 for parent in list(self.state.open_parents.values()):
-                    blocked = [child for child in self.working.open_children(parent) if self._is_killed(parent, child)]
+                    children, order = self.working.open_children(parent), parent.accepted
+                    blocked = [one for one in children if self.state.blocks(order, one.submitted.venue)]
                     yield from self.working.cancel_children(blocked, "kill_switch", now_ns)
             case ReleaseKillSwitch():
                 yield KillSwitchReleased(at_ns=now_ns, scope=command.scope, by=command.by)
@@ -410,10 +271,6 @@ class Engine(Requests):
             case CancelOrder() | AmendOrder():
                 yield from self.intervene(command, now_ns)
 
-    def _uncertain(self) -> list[ChildOrder]:
-        children = (child for open_ in self.state.open_children.values() for child in open_.values())
-        return [child for child in children if child.uncertain]
-
     def children_at(self, venue: str) -> list[ChildOrder]:
         return [
             child
@@ -421,26 +278,3 @@ class Engine(Requests):
             for child in children.values()
             if child.submitted.venue == venue
         ]
-
-    def _is_killed(self, parent: ParentOrder, child: ChildOrder) -> bool:
-        order = parent.accepted
-        blocked = self.state.kill_switch.blocks(
-            client=order.client,
-            account=order.account,
-            venue=child.submitted.venue,
-            strategy=order.strategy,
-            symbol=order.symbol,
-        )
-        return blocked is not None
-
-
-def _disputed(report: ChildReport | ChildUncertain, venue: str, text: str, now_ns: int) -> ExecutionUnknown:
-    return ExecutionUnknown(
-        at_ns=now_ns,
-        venue=venue or getattr(report, "venue", ""),
-        child_id=getattr(report, "child_id", ""),
-        exec_id=getattr(report, "exec_id", ""),
-        last_qty=getattr(report, "last_qty", 0),
-        last_px=getattr(report, "last_px", 0),
-        text=text,
-    )

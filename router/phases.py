@@ -45,9 +45,7 @@ class Phases(Asking):
         if venue not in state.venues_up or state.trading_status(venue, order.symbol) is TradingStatus.HALTED:
             self.timers.wake(now_ns + RETRY_MAX_NS, parent_id)
             return
-        if state.kill_switch.blocks(
-            client=order.client, account=order.account, venue=venue, strategy=order.strategy, symbol=order.symbol
-        ):
+        if state.blocks(order, venue):
             return
         view = self.market.symbol(order.symbol)
         decision = auctions.decision(parent, kind, venue, state.decision_count + 1, view, now_ns)

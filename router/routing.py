@@ -26,6 +26,7 @@ from domain.market import SymbolView
 from domain.orders import ParentOrder
 from risk.checks import check_child
 from risk.limits import RiskLimits
+from risk.reject import Reject
 from router.allocation import Allocated, allocate, allocate_whole
 from router.candidates import Candidate, candidates
 from router.dark import NO_TAILS, Tails
@@ -305,17 +306,7 @@ class Routing:
         )
         if reject is None:
             return child
-        return ChildRiskRejected(
-            at_ns=now_ns,
-            parent_id=child.parent_id,
-            decision_id=child.decision_id,
-            venue=child.venue,
-            symbol=child.symbol,
-            order_qty=child.order_qty,
-            px=child.px,
-            limit=reject.limit,
-            text=reject.text,
-        )
+        return stopped(child, reject, now_ns)
 
     def _policy(self, parent: ParentOrder) -> ExecutionPolicy:
         # All of a midpoint peg belongs in the dark, whatever share of an order would else be put there.
@@ -347,3 +338,18 @@ class Routing:
             and state.kill_switch.blocks(venue=name) is None
             and state.trading_status(name, symbol) is TradingStatus.OPEN
         }
+
+
+def stopped(child: ChildSubmitted, reject: Reject, now_ns: int) -> ChildRiskRejected:
+    """In place of a child that may not leave the house."""
+    return ChildRiskRejected(
+        at_ns=now_ns,
+        parent_id=child.parent_id,
+        decision_id=child.decision_id,
+        venue=child.venue,
+        symbol=child.symbol,
+        order_qty=child.order_qty,
+        px=child.px,
+        limit=reject.limit,
+        text=reject.text,
+    )

@@ -13,6 +13,7 @@ from domain.facts import (
     KillSwitchSet,
     OrdersPaused,
     OrdersResumed,
+    ParentAccepted,
     PasswordReplaced,
     ReturnPathKept,
     SessionAdvanced,
@@ -24,6 +25,7 @@ from domain.facts import (
 )
 from domain.fields import TradingStatus
 from risk.kill_switch import KillSwitch
+from risk.reject import Reject
 from router.parents import Appliers
 
 MAX_RETURN_PATHS = 100_000  # orders of a session that came through a third party
@@ -48,6 +50,12 @@ class Surroundings:
         """Whether the venue trades the symbol; open where it never said otherwise, of this symbol or of all."""
         of_all = self.trading.get((venue, ""), TradingStatus.OPEN)
         return self.trading.get((venue, symbol), TradingStatus.OPEN) if of_all is TradingStatus.OPEN else of_all
+
+    def blocks(self, order: ParentAccepted, venue: str = "") -> Reject | None:
+        """Why the kill switch lets nothing of the order out, to the venue if one is named; None if it does."""
+        return self.kill_switch.blocks(
+            client=order.client, account=order.account, venue=venue, strategy=order.strategy, symbol=order.symbol
+        )
 
     def _epoch_started(self, fact: EpochStarted) -> None:
         self.epoch = fact.epoch

@@ -152,9 +152,7 @@ class Working(Phases):
         for at_ns in (instrument.hours.next_close_ns(now_ns), parent.instructions.expire_ns):
             if at_ns:
                 self.timers.wake(at_ns, parent_id)
-        if state.kill_switch.blocks(
-            client=order.client, account=order.account, strategy=order.strategy, symbol=order.symbol
-        ):
+        if state.blocks(order):
             return
         self.watching.add(parent)
         if parent.awaits_trigger:

@@ -14,7 +14,6 @@ from domain.facts import (
     ChildFillCorrected,
     ChildFilled,
     ChildReplaceRequested,
-    ChildRiskRejected,
     ChildSubmitted,
     ChildUncertain,
     ClientNotified,
@@ -32,7 +31,7 @@ from fix.session import Outgoing
 from gateway import outbound as client_outbound
 from router.engine import Engine
 from router.model import FillModel
-from router.routing import Routing
+from router.routing import Routing, stopped
 from router.state import State
 from service.config import ServiceConfig
 from service.links import Links, Peer, PeerKind
@@ -118,27 +117,8 @@ class Telling:
         if not self.stops():
             return child
         self._obey(now_ns)
-        order = self.state.parents[child.parent_id].accepted
-        blocked = self.state.kill_switch.blocks(
-            client=order.client,
-            account=order.account,
-            venue=child.venue,
-            strategy=order.strategy,
-            symbol=order.symbol,
-        )
-        if blocked is None:
-            return child
-        return ChildRiskRejected(
-            at_ns=now_ns,
-            parent_id=child.parent_id,
-            decision_id=child.decision_id,
-            venue=child.venue,
-            symbol=child.symbol,
-            order_qty=child.order_qty,
-            px=child.px,
-            limit=blocked.limit,
-            text=blocked.text,
-        )
+        blocked = self.state.blocks(self.state.parents[child.parent_id].accepted, child.venue)
+        return child if blocked is None else stopped(child, blocked, now_ns)
 
     def _cancel_everywhere(self, fact: KillSwitchSet, now_ns: int) -> None:
         """One message for all at a venue that takes it; the cancels of the single orders follow in any case."""
