@@ -73,7 +73,8 @@ class Telling:
         self._has_moved = True  # whether anything was decided since the engine was asked when its timer is due
         self._engine_due_ns: int | None = None
         self._sent_to_venues: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # by venue and MsgSeqNum, the latest
-        self._ask_again: dict[str, tuple[int, int]] = {}  # venue -> (when, the wait before), while children are unsure
+        # Venue -> (when, the wait before, how many there were), while children are unsure.
+        self._ask_again: dict[str, tuple[int, int, int]] = {}
 
     def _note(self, fact: AnyFact) -> None:
         """A fact that nobody outside is told of."""
@@ -185,16 +186,19 @@ class Telling:
             self._sent_to_venues.popitem(last=False)
 
     def _ask_status(self, peer: Peer, now_ns: int) -> None:
-        """Asks for each uncertain child, and again later: an answer may be missing, or not agree with what we have."""
-        _, waited_ns = self._ask_again.pop(peer.name, (0, 0))
+        """Asks for each uncertain child, and again later: an answer may be missing, or not agree with what we have.
+
+        A venue that answers some of them each time, as its limit on messages lets it, is not made to wait for longer.
+        """
+        _, waited_ns, were = self._ask_again.pop(peer.name, (0, 0, 0))
         uncertain = [child for child in self.engine.children_at(peer.name) if child.uncertain]
         for child in uncertain:
             self._send(peer, venue_outbound.status_request(child), now_ns)
         if uncertain:
-            wait_ns = min(max(2 * waited_ns, ASK_NS), ASK_MAX_NS)
-            self._ask_again[peer.name] = (now_ns + wait_ns, wait_ns)
+            wait_ns = ASK_NS if len(uncertain) < were else min(max(2 * waited_ns, ASK_NS), ASK_MAX_NS)
+            self._ask_again[peer.name] = (now_ns + wait_ns, wait_ns, len(uncertain))
 
     def _ask_soon(self, venue: str, now_ns: int) -> None:
         """Where a venue that is there left us in doubt; one that is away is asked when it is back."""
         if self.links.venues[venue].session.is_logged_on:
-            self._ask_again.setdefault(venue, (now_ns + ASK_NS, 0))
+            self._ask_again.setdefault(venue, (now_ns + ASK_NS, 0, 0))

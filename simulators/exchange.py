@@ -103,7 +103,7 @@ class Exchange:
             for window in venue.maintenance:
                 schedule = schedule_from_text(window)
                 assert schedule is not None  # which the config has checked
-                self._maintain(venue.name, schedule, now_ns)
+                self._at(now_ns, partial(self._maintain, venue.name, schedule))
         self._lobby = Lobby(SessionDirectory(channel.session for channel in self._channels.values()))
         self._session_timer_ns = self._soonest()
 
@@ -161,8 +161,12 @@ class Exchange:
     def change(self, venue: str, figures: dict[str, Any], until_ns: int, at_ns: int) -> None:
         """Some figures of the venue are others until then."""
         config = self._venues[venue].config
+        was = {name: getattr(config, name) for name in figures}
         self._adopt(venue, config.changed(figures), at_ns)
-        self._at(until_ns, partial(self._adopt, venue, config))
+        self._at(until_ns, partial(self._restore, venue, was))
+
+    def _restore(self, venue: str, figures: dict[str, Any], at_ns: int) -> None:
+        self._adopt(venue, self._venues[venue].config.changed(figures), at_ns)
 
     def skip_numbers(self, venue: str, session: str, count: int) -> None:
         """The next message comes with a MsgSeqNum(34) that is `count` too high."""

@@ -174,7 +174,8 @@ class Market:
             self._change_status(symbol, status, text, now_ns)
         else:
             self.venues[venue].set_status(symbol, status, now_ns)
-            self._publishers[venue].publish(now_ns, StatusChanged(venue, symbol, status, text))
+            now_here = self.venues[venue].status(symbol)
+            self._publishers[venue].publish(now_ns, StatusChanged(venue, symbol, now_here, text))
         if called.next_ns < NEVER:
             heappush(self._heap, (called.next_ns, self._processes.index(called)))
         return self._take_events()
@@ -183,8 +184,8 @@ class Market:
         if not self.references[symbol].change(status):
             return
         left = self._cross(symbol, at_ns) if status in (TradingStatus.OPEN, TradingStatus.CLOSED) else []
-        for publisher in self._publishers.values():
-            publisher.publish(at_ns, StatusChanged(publisher.venue, symbol, status, text))
+        for name, publisher in self._publishers.items():
+            publisher.publish(at_ns, StatusChanged(name, symbol, self.venues[name].status(symbol), text))
         if status is TradingStatus.AUCTION:
             closing = self.config.day is not None and at_ns >= self._opens_ns + self.config.day.session_s * 1e9
             for auction in self._auctions[symbol]:

@@ -74,6 +74,7 @@ EVENTS = {
 }
 # Those that can also happen at a time: to what rests then, or to the last fill.
 TIMED_TOO = frozenset({FaultKind.PARTIAL_FILL, FaultKind.CANCEL, FaultKind.REDUCE, FaultKind.BUST, FaultKind.CORRECT})
+LASTING = frozenset({FaultKind.LATENCY, FaultKind.THROTTLE, FaultKind.MAINTENANCE, FaultKind.AUCTION})
 REASONS = {reason.name.lower(): reason for reason in OrdRejReason}
 
 
@@ -107,6 +108,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             raise ValueError(f"{self.kind} on {self.on}: it can wait for {can}")
         if self.at_s is not None and events and self.kind not in TIMED_TOO:
             raise ValueError(f"{self.kind}: happens on an event ({', '.join(sorted(events))}), not at a time")
+        if self.kind in LASTING and not self.for_s:
+            raise ValueError(f"{self.kind}: says how long it lasts, with for_s")
         if self.reason not in REASONS:
             raise ValueError(f"reason {self.reason!r} is none of {', '.join(sorted(REASONS))}")
 

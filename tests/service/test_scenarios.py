@@ -96,6 +96,7 @@ def test_one_seed_is_one_run() -> None:
         (f'{GOOD}[[faults]]\nkind = "gap"\non = "fill"', "gap on fill: it can wait for no event, only at_s"),
         (f'{GOOD}[[faults]]\nkind = "reject"\nat_s = 1', "reject: happens on an event (cancel, order, replace)"),
         (f'{GOOD}[[faults]]\nkind = "gap"\nat_s = 1\nvenue = "GALE"', "faults[0].venue: 'GALE' is none of"),
+        (f'{GOOD}[[faults]]\nkind = "auction"\nat_s = 1', "auction: says how long it lasts, with for_s"),
         (f'{GOOD}[[faults]]\nkind = "reject"\non = "order"\nreason = "rain"', "reason 'rain' is none of"),
         (f"{GOOD}[daemon.weather]\nsunny = true", "daemon.weather: is no table of the daemon's config"),
     ],
@@ -155,3 +156,17 @@ def test_the_page_explains_every_key_and_kind() -> None:
     for struct in (Fault, *orders, qa.Scenario, Expectation):
         for name in struct.__struct_fields__:
             assert f"`{name}`" in DOCS or f"[[{name}]]" in DOCS or f".{name}]" in DOCS or f"[{name}]" in DOCS, name
+
+
+def test_questions_that_a_venue_answers_by_and_by_are_asked_without_longer_waits() -> None:
+    """Nine children in doubt at a venue that takes two messages a second: a round a second, not 1, 2, 4 and 8 apart."""
+    scenario = qa.load(qa.BUNDLED / "throttled_while_asking.toml")
+    order = scenario.orders[0]
+    orders = tuple(msgspec.structs.replace(order, id=f"O{n}", at_s=1.0 + 1.5 * n) for n in range(9))
+    trial = qa.Trial(msgspec.structs.replace(scenario, orders=orders, requests=()))
+    doubtful = []
+    for at_s in (15.5, 17.5, 22.5):
+        trial._run_until(qa.START_NS + round(at_s * qa.SECOND_NS))
+        doubtful.append(sum(child.uncertain for child in trial.node.engine.children_at("ARGO")))
+    assert doubtful[0] == 9 and doubtful[1] > 4
+    assert doubtful[2] == 0, doubtful

@@ -170,6 +170,16 @@ def test_in_maintenance_a_venue_logs_out_and_lets_nobody_in():
     assert said(floor.send("ARGO", "F", cancel("C1", "O1")), 39) == [("4",)]  # the order was kept
 
 
+def test_a_venue_that_starts_in_its_maintenance_is_closed():
+    floor = Floor(ARGO={"maintenance": ["22:00:00-22:13:25 UTC"]})  # five seconds after the start
+    floor.client("ARGO")
+    assert not floor.client("ARGO").session.is_logged_on
+    floor.world.run_until(START_NS + 6 * SECOND)
+    floor.world.connect("ARGO", "venue", "exchange", "ARGO")
+    floor.run(100 * MS)
+    assert floor.client("ARGO").session.is_logged_on
+
+
 # --- figures that change ---
 
 

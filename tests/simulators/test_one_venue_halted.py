@@ -85,6 +85,21 @@ def test_a_dark_pool_and_a_dealer_halted_alone_trade_nothing(venue):
     assert TradePrinted in kinds(market.advance(400 * SECOND), venue)
 
 
+def test_a_venue_is_told_of_as_it_trades_whatever_the_others_do():
+    market = halted_at("ARGO")
+
+    def told(status: TradingStatus, venue: str = "") -> dict[str, TradingStatus]:
+        events = market.set_status("ALFA", status, "", 6 * SECOND, venue)
+        return {e.venue: e.status for _, _, e in events if isinstance(e, StatusChanged)}
+
+    assert set(told(HALTED).values()) == {HALTED}
+    assert told(OPEN, "ARGO") == {"ARGO": HALTED}  # its own trouble is over, the market's is not
+    assert told(HALTED, "ARGO") == {"ARGO": HALTED}
+    everywhere = told(OPEN)
+    assert everywhere.pop("ARGO") is HALTED and set(everywhere.values()) == {OPEN}
+    assert told(OPEN, "ARGO") == {"ARGO": OPEN}
+
+
 # --- over FIX ---
 
 
