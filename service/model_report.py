@@ -25,7 +25,11 @@ def html(model_id: str, record: TrainingRecord) -> str:
     walk = record.walk_forward
     parts = [f"<h1>Fill model {escape(model_id)}</h1>", _made(record), "<h2>On later orders</h2>", _figures(record)]
     if walk is not None:
-        parts += ["<h2>Day by day</h2>", _days(walk), f"<main>{_reliability(walk)}{_losses(walk)}</main>"]
+        parts += [
+            "<h2>Day by day</h2>",
+            _days(walk),
+            f"<main>{_reliability(walk)}{_losses(walk) if len(walk.days) > 1 else ''}</main>",
+        ]
         for sliced_by in SLICED_BY:
             parts += [f"<h2>By {sliced_by}</h2>", _slices(walk, sliced_by)]
     if record.markout is not None:
