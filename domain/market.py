@@ -10,6 +10,7 @@ import msgspec
 
 from domain.fields import Side
 
+BUY = Side.BUY
 REFERENCE_MAX_AGE_NS = 10_000_000_000  # a mid older than this is no reference price any more
 
 # Half-lives of the running statistics of a symbol. Short enough to follow a change of regime within a minute, long
@@ -101,7 +102,7 @@ class VenueBook:
         return self.asks.get(self.best_ask_px, 0)
 
     def set_level(self, side: Side, px: int, qty: int) -> None:
-        if side is Side.BUY:
+        if side is BUY:
             if qty:
                 self.bids[px] = qty
                 self.best_bid_px = max(self.best_bid_px, px)
@@ -121,7 +122,7 @@ class VenueBook:
 
     def takeable(self, side: Side, limit_px: int) -> int:
         """Displayed shares that an order of `side` with `limit_px` (0: none) could take."""
-        if side is Side.BUY:
+        if side is BUY:
             return sum(q for px, q in self.asks.items() if not limit_px or px <= limit_px)
         return sum(q for px, q in self.bids.items() if not limit_px or px >= limit_px)
 
@@ -182,7 +183,9 @@ class SymbolView:
                 book = self._book(venue)
                 book.set_level(side, px, qty)
                 book.updated_ns = now_ns
-                self._refresh_best(now_ns)
+                # What stands behind the best price of all changes nothing about it.
+                if px >= self.bid_px if side is BUY else px <= self.ask_px or not self.ask_px:
+                    self._refresh_best(now_ns)
             case TradePrinted(px=px, qty=qty, aggressor=aggressor):
                 self.last_px = px
                 self.tape_qty += qty

@@ -4,18 +4,18 @@ The node, the simulated venues and the simulated EMS are endpoints. `fix.tcp` se
 `simulators.world` serves several of them on a virtual clock and network; neither shows to the endpoint.
 """
 
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 Link = int  # one connection, numbered by who serves the endpoint; never used again
 
 
-@dataclass(slots=True)
-class Output:
+class Output(msgspec.Struct):
     """What to do after an input, in this order: write the bytes, then close the links."""
 
-    writes: list[tuple[Link, bytes]] = field(default_factory=list)
-    closes: list[Link] = field(default_factory=list)
+    writes: list[tuple[Link, bytes]] = []
+    closes: list[Link] = []
 
 
 class Endpoint(Protocol):

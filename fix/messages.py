@@ -6,6 +6,7 @@ attributes map to tags is `fix.codec`'s concern, and comes from the dictionary: 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, get_args
 
 import msgspec
@@ -44,6 +45,7 @@ from fix.market_messages import (
     TradingSessionStatusRequest,
 )
 from fix.message import Message as Message
+from fix.refresh import encode_refresh
 
 
 class StrategyParameter(msgspec.Struct, frozen=True, gc=False):
@@ -342,7 +344,9 @@ def _encoder(cls: type[Typed], begin_string: str) -> Encoder:
     if not has_form(cls, cls.MSG_TYPE, begin_string):
         raise LocalProtocolError(f"{begin_string} has no {cls.__name__}({cls.MSG_TYPE})")
     made = encoder(cls, cls.MSG_TYPE, begin_string)
-    if cls is ExecutionReport and begin_string in _WITH_EXEC_TRANS_TYPE:
+    if cls is MarketDataIncrementalRefresh and begin_string == "FIX.4.4":
+        _encoders[begin_string, cls] = partial(encode_refresh, made)
+    elif cls is ExecutionReport and begin_string in _WITH_EXEC_TRANS_TYPE:
         _encoders[begin_string, cls] = lambda report: made(_as_fix42(report))
     else:
         _encoders[begin_string, cls] = made

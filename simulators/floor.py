@@ -5,11 +5,11 @@ displayed at an instant. Beside what clients ask for, it can do what only a venu
 correct executions, reduce and cancel orders unasked, fill an order that has ended, fill more than was ordered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from domain.fields import LastLiquidityInd, OrdRejReason, OrdType, Side, TimeInForce, TradingStatus, VenueKind
-from domain.market import MarketUpdate
+from domain.market import AuctionIndicated, BookSnapshot, DealerQuoted, LevelChange, MarketUpdate, TradePrinted
 from fix.market_messages import (
     Quote,
     QuoteCancel,
@@ -57,6 +57,7 @@ from simulators.orders import (
 
 TAKEN = "only D, F, G, H, Q, e, g and q are taken here, and R and AJ by dealers"
 _ORDER_EVENTS = (Accepted, Traded, Canceled, Rejected, CancelRejected, Replaced, ReplaceRejected, Reduced)
+_SHOWN = (LevelChange, TradePrinted, DealerQuoted, BookSnapshot, AuctionIndicated)
 _ALL_DAY = "DAY"  # TradingSessionID(336)
 # SecurityTradingStatus(326), and TradSesStatus(340) of a session that is always open.
 _CODES = {
@@ -249,7 +250,9 @@ class Floor:
         self.events += len(events)
         instants: dict[tuple[str, int], list[MarketUpdate]] = {}
         for name, at_ns, event in events:
-            if isinstance(event, _ORDER_EVENTS):
+            if isinstance(event, _SHOWN):  # nearly all are
+                instants.setdefault((name, at_ns), []).append(event)
+            elif isinstance(event, _ORDER_EVENTS):
                 report, entry = self.desks[name].report(event, at_ns)
                 self._enter(name, [report] if report is not None else [], entry, at_ns)
                 if self.heard is not None:
@@ -258,12 +261,10 @@ class Floor:
                 self._report(name, at_ns, _quote_message(event))
             elif isinstance(event, StatusChanged):
                 self._tell_status(name, event, at_ns)
-            else:
-                instants.setdefault((name, at_ns), []).append(event)
         for (name, at_ns), updates in instants.items():
             self._show(name, at_ns, updates)
 
-    def _enter(self, venue: str, reports: list[Typed], entry: LedgerEntry | None, at_ns: int) -> None:
+    def _enter(self, venue: str, reports: Sequence[Typed], entry: LedgerEntry | None, at_ns: int) -> None:
         if entry is not None:
             self.ledger.append(entry)
         for report in reports:

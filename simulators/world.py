@@ -49,6 +49,7 @@ class World:
         self._timers: list[int] = []
         # By endpoint: how far its clock is set from ours, our time when it was set, and what it showed then.
         self._clocks: list[tuple[int, int, int]] = []
+        self._is_set = False  # any clock, ever
         self._ends: list[_End] = []  # by link number
         # (at_ns, tie-breaker, link, data): data True opens the link, None closes it, False is this end's own closing.
         self._heap: list[tuple[int, int, int, bytes | bool | None]] = []
@@ -95,6 +96,7 @@ class World:
     def set_clock(self, name: str, by_ns: int) -> None:
         """Sets an endpoint's clock; set back, it goes at half speed until it is true again, as in `fix.tcp`."""
         which = self._names[name]
+        self._is_set = True
         self._clocks[which] = (self._clocks[which][0] + by_ns, self.now_ns, self._time(which))
         self._read_timer(which)
 
@@ -125,12 +127,14 @@ class World:
 
     def perform(self, output: Any) -> None:
         """Writes and closes what a call to an endpoint from outside gave back."""
-        if output.writes:
+        writes: list[tuple[int, bytes]] = output.writes
+        if writes:
             self._idle_timers = 0
-        for link, data in output.writes:
-            if self._ends[link].is_open:
-                self._write(link, data)
-        for link in output.closes:
+            for link, data in writes:
+                if self._ends[link].is_open:
+                    self._write(link, data)
+        closes: list[int] = output.closes
+        for link in closes:
             end = self._ends[link]
             if end.is_open:
                 self._push(max(self._ends[end.peer].arrives_ns, self.now_ns + end.latency_ns), end.peer, None)
@@ -139,8 +143,11 @@ class World:
     def _write(self, link: int, data: bytes) -> None:
         end = self._ends[link]
         peer = self._ends[end.peer]
-        pieces = self._network.pieces(link, data) if self._network is not None else ((0, data),)
-        for delay_ns, piece in pieces:
+        if self._network is None:
+            peer.arrives_ns = max(peer.arrives_ns, self.now_ns + end.latency_ns)
+            self._push(peer.arrives_ns, end.peer, data)
+            return
+        for delay_ns, piece in self._network.pieces(link, data):
             peer.arrives_ns = max(peer.arrives_ns, self.now_ns + end.latency_ns + delay_ns)
             self._push(peer.arrives_ns, end.peer, piece)
 
@@ -189,17 +196,19 @@ class World:
             self._read_timer(end.endpoint)
 
     def _time(self, which: int) -> int:
+        if not self._is_set:
+            return self.now_ns
         offset_ns, set_ns, shown_ns = self._clocks[which]
         return max(self.now_ns + offset_ns, shown_ns + (self.now_ns - set_ns) // 2) if set_ns else self.now_ns
 
     def _read_timer(self, which: int) -> None:
-        at_ns = self._endpoints[which].next_timer_ns()
-        offset_ns, set_ns, shown_ns = self._clocks[which]
+        at_ns: int | None = self._endpoints[which].next_timer_ns()
         if at_ns is None:
             self._timers[which] = _NEVER
-        elif not set_ns:
+        elif not self._is_set:
             self._timers[which] = at_ns
         else:
+            offset_ns, set_ns, shown_ns = self._clocks[which]
             self._timers[which] = min(at_ns - offset_ns, set_ns + 2 * max(at_ns - shown_ns, 0))
 
     def _push(self, at_ns: int, link: int, data: bytes | bool | None) -> None:
