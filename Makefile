@@ -30,12 +30,13 @@ soak: $(VENV)/.installed
 bench: $(VENV)/.installed fast
 	$(BIN)/python -m bench
 
-# The market's inner loop compiled by mypyc (needs a C compiler): the same events to the byte, faster. `make slow` undoes it.
+# What runs for each event of a market compiled by mypyc (needs a C compiler): the same to the byte, faster. `make slow`
+# undoes it.
 fast: $(VENV)/.installed
 	FAIRLEAD_COMPILED=1 $(BIN)/python setup.py -q build_ext --inplace
 
 slow:
-	rm -rf build simulators/*.so
+	rm -rf build *.so $(patsubst %,%/*.so,domain fix simulators venues service)
 
 clean: slow
 	rm -rf $(VENV) var *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,29 +10,36 @@ import json
 import subprocess
 import sys
 from functools import partial
+from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from time import process_time
 from typing import Any
 
-from bench.market import is_compiled
+import msgspec
+
+from bench.market import DAY_AIM_S, is_compiled
 from domain.market import MarketView
 from fix.store import MemoryStore
 from router.features import FEATURES, schema_hash
 from router.model import PriorModel
+from service.config import ServiceConfig
 from service.examples import daemon_config, simulators_config
 from service.links import Links, market_data_port
 from service.node import Node
 from service.runtime import calm_collector
 from service.simulation import NETWORK_NS, SECOND_NS
 from service.training import START_NS
+from simulators import presets
 from simulators.exchange import Exchange
 from simulators.market import Market
+from simulators.market_config import MarketConfig
 from simulators.world import World
 from venues import feed
 
 AIM = 100_000.0
 ROUNDS = 3
-WARM_UP_S, SECONDS = 5, 120
+WARM_UP_S, SECONDS, DAY_S = 5, 120, 24_300  # the day with its auctions
+CHUNK = 100  # inputs: what is taken apart does not outlive its use by much, as in the node
 Calls = list[tuple[str, tuple[Any, ...]]]
 
 
@@ -48,9 +55,24 @@ def figures() -> list[dict[str, Any]]:
             found[name].append(json.loads(said.stdout))
     lines = []
     for name, runs in found.items():
-        per_second = median(run.pop("events_per_second") for run in runs)
-        lines.append(_figure(f"{name}_events_per_second", per_second, "1/s"))
-        lines += [_figure(f"{name}_{part}", median(run[part] for run in runs), "us") for part in runs[0]]
+        for key in runs[0]:
+            value = median(run[key] for run in runs)
+            unit, aim, ratio = "us", None, None
+            if key == "events_per_second":
+                unit, aim, ratio = "1/s", f"an aim of {AIM:,.0f}", value / AIM
+            elif key == "mid_cap_day":
+                unit, aim, ratio = "s", f"an aim of {DAY_AIM_S:g} s", DAY_AIM_S / value
+            elif key == "mid_cap_day_memory_growth":
+                unit = "MB"
+            lines.append(
+                {
+                    "name": f"{name}_{key}",
+                    "value": round(value, None if unit == "1/s" else 1),
+                    "unit": unit,
+                    "vs": aim,
+                    "ratio": None if ratio is None else round(ratio, 2),
+                }
+            )
     return lines
 
 
@@ -60,7 +82,13 @@ def say(seed: int) -> None:
     calm_collector()  # as the daemon does
     before, elapsed_s = attached.market.events, attached.advance(SECONDS)
     events = attached.market.events - before
-    print(json.dumps({"events_per_second": events / elapsed_s} | parts(seed, elapsed_s / events * 1e6)))
+    day = Attached(seed, "mid_cap")
+    day_s = day.advance(DAY_S / 20)
+    before_kb = getrusage(RUSAGE_SELF).ru_maxrss
+    day_s += day.advance(DAY_S * 19 / 20)
+    grown_mb = (getrusage(RUSAGE_SELF).ru_maxrss - before_kb) / 1e3
+    found = {"events_per_second": events / elapsed_s, "mid_cap_day": day_s, "mid_cap_day_memory_growth": grown_mb}
+    print(json.dumps(found | parts(seed, elapsed_s / events * 1e6)))
 
 
 class Recorded:
@@ -97,9 +125,13 @@ class Recorded:
 class Attached:
     """The platform with nobody who sends orders."""
 
-    def __init__(self, seed: int, *, recorded: bool = False) -> None:
+    def __init__(self, seed: int, preset: str = "", *, recorded: bool = False) -> None:
         config, simulators = daemon_config(), simulators_config()
-        self.new_market = partial(Market, simulators.market(), seed, START_NS)
+        market = simulators.market()
+        if preset:
+            market = presets.load(preset)
+            config = _fitting(config, market)
+        self.new_market = partial(Market, market, seed, START_NS)
         self.new_exchange = partial(
             Exchange,
             counterparty=config.service.comp_id,
@@ -126,6 +158,17 @@ class Attached:
         began = process_time()
         self.world.run_until(self.world.now_ns + int(seconds * SECOND_NS))
         return process_time() - began
+
+
+def _fitting(config: ServiceConfig, market: MarketConfig) -> ServiceConfig:
+    """The same node for another market: its symbols, and those of the venues that are in it."""
+    names = {venue.name for venue in market.venues}
+    instrument, replace = config.instruments[0], msgspec.structs.replace
+    return replace(
+        config,
+        venues=tuple(replace(venue, symbols=()) for venue in config.venues if venue.name in names),
+        instruments=tuple(replace(instrument, symbol=item.symbol, tick=item.tick_px) for item in market.symbols),
+    )
 
 
 def parts(seed: int, total_us: float) -> dict[str, float]:
@@ -162,30 +205,26 @@ def _replayed(inner: Any, calls: Calls) -> float:
 def _heard(links: Links, calls: Calls) -> tuple[float, float, float]:
     """Seconds that the sessions take to make messages of bytes, then these to be read, and the view to be changed."""
     calm_collector()
-    messages = []
-    began = process_time()
-    for name, args in calls:
-        peer = getattr(links, name)(*args) if name in ("connected", "receive") else None
-        if peer is not None:
-            now_ns = args[-1]
-            messages += [(event, peer.name, now_ns) for event in links.events(peer, now_ns)]
-        links.drain(args[-1])
-    sessions_s = process_time() - began
-    began = process_time()
-    read = [(feed.to_updates(said, venue, now_ns), now_ns) for said, venue, now_ns in messages if _is_message(said)]
-    reading_s = process_time() - began
     view = MarketView()
-    began = process_time()
-    for updates, now_ns in read:
-        for update in updates:
-            view.apply(update, now_ns)
-    return sessions_s, reading_s, process_time() - began
-
-
-def _is_message(event: Any) -> bool:
-    return hasattr(event, "msg_type")
-
-
-def _figure(name: str, value: float, unit: str) -> dict[str, Any]:
-    vs, ratio = (f"an aim of {AIM:,.0f}", round(value / AIM, 2)) if unit == "1/s" else (None, None)
-    return {"name": name, "value": round(value, 1 if unit == "us" else None), "unit": unit, "vs": vs, "ratio": ratio}
+    seconds = [0.0, 0.0, 0.0]
+    for start in range(0, len(calls), CHUNK):
+        messages, updates = [], []
+        began = process_time()
+        for name, args in calls[start : start + CHUNK]:
+            peer = getattr(links, name)(*args) if name in ("connected", "receive") else None
+            if peer is not None:
+                now_ns = args[-1]
+                messages += [(event, peer.name, now_ns) for event in links.events(peer, now_ns)]
+            links.drain(args[-1])
+        seconds[0] += process_time() - began
+        market_data = [said for said in messages if hasattr(said[0], "msg_type")]
+        began = process_time()
+        for message, venue, now_ns in market_data:
+            updates.append((feed.to_updates(message, venue, now_ns), now_ns))
+        seconds[1] += process_time() - began
+        began = process_time()
+        for found, now_ns in updates:
+            for update in found:
+                view.apply(update, now_ns)
+        seconds[2] += process_time() - began
+    return seconds[0], seconds[1], seconds[2]

@@ -1,5 +1,7 @@
 """What the node hears: a session's events and messages become commands and reports, and those become decisions."""
 
+from typing import Any
+
 from domain.commands import (
     CancelParent,
     DisputeExecution,
@@ -157,6 +159,7 @@ class Hearing(Telling):
             self.links.notice("refused", f"{peer.name}: {ref_msg_type}: {message.get(TEXT) or ''}".rstrip())
             return
         refused = self._sent_to_venues.get((peer.name, message.get(REF_SEQ_NUM) or "")) if is_reject else None
+        report: Any  # of the kinds that the engine takes
         for report in venue_inbound.to_facts(message, peer.name, now_ns, parse(refused) if refused else None):
             self._commit(self.engine.child_report(report, now_ns), now_ns)
             if self._facts and isinstance(self._facts[-1], ExecutionUnknown):

@@ -6,7 +6,7 @@ node journals its facts before any of its bytes leave. A node made from recorded
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -43,9 +43,8 @@ VERSION = "0.1.0"
 RESTORED = frozenset({MessageSent, PasswordReplaced, SessionAdvanced, SessionReset, SessionSwitched})
 
 
-@dataclass(slots=True)
 class NodeOutput(Output):
-    facts: list[AnyFact] = field(default_factory=list)
+    facts: list[AnyFact] = []
 
 
 class Node(Hearing):
@@ -147,7 +146,11 @@ class Node(Hearing):
     def refusal(self, command: OperatorCommand, now_ns: int) -> str:
         """Why an operator's command can't be followed, "" if it can."""
         if isinstance(command, NotifyClients):
-            return f"there is no client {command.client!r}" if command.client not in ("", *self.links.clients) else ""
+            return (
+                f"there is no client {command.client!r}"
+                if command.client and command.client not in self.links.clients
+                else ""
+            )
         return self.engine.refusal(command, now_ns) if isinstance(command, CancelOrder | AmendOrder) else ""
 
     def pause(self, text: str, now_ns: int) -> NodeOutput:
@@ -231,7 +234,7 @@ class Node(Hearing):
 
     # --- recovery ---
 
-    def _restore(self, fact: AnyFact) -> None:
+    def _restore(self, fact: Any) -> None:
         kind = type(fact)
         if kind is MessageReceived:  # the most frequent one, and evidence only
             return

@@ -6,6 +6,7 @@ questions about children that nobody is sure of are asked, and asked again.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from domain.facts import (
     AnyFact,
@@ -129,7 +130,7 @@ class Telling:
                 if request is not None:
                     self._send(self.links.venues[name], request, now_ns)
 
-    def _tell_client(self, fact: AnyFact, now_ns: int) -> None:
+    def _tell_client(self, fact: Any, now_ns: int) -> None:
         child, parent = None, None
         match fact:
             case ParentRejected():
