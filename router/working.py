@@ -60,7 +60,9 @@ class Working(Phases):
                 yield from self.settle(self.state.parents[due.parent_id], now_ns)
                 if child.pending_cancel_id or child.uncertain or not child.is_open:
                     continue
-            if self._rests_on(child, now_ns):
+            if self.state.blocks(self.state.parents[due.parent_id].accepted, child.submitted.venue):
+                yield self.cancel_request(child, "kill_switch", now_ns)  # which the venue has refused before
+            elif self._rests_on(child, now_ns):
                 self.timers.rest_until(now_ns + child.submitted.horizon_ns, child)
             else:
                 yield self.cancel_request(child, "horizon", now_ns)
