@@ -24,8 +24,8 @@ class ExecutionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_child_qty: Quantity = 5_000
     max_passive_share: Share = 0.4  # of what rests of a slice, at one venue, as long as others can share it
     max_dark_share: Share = 0.5  # of a slice, in all dark venues together
-    # Of what rests of a slice that can wait, first of all to the best dark venue: expected cost doesn't know what an
-    # order gives away by being seen. Never beyond max_dark_share.
+    # Of what rests of a slice that can wait, first of all into the dark: expected cost doesn't know what an order gives
+    # away by being seen, and without it next to nothing would go there to learn from. Never beyond max_dark_share.
     min_dark_share: Share = 0.3
     max_dealer_share: Share = 0.5  # of a slice, from all dealers together
     dark_min_qty: Quantity = 100  # MinQty(110) of midpoint pegs, against being found by small orders
