@@ -227,7 +227,7 @@ def compared(
     qty = np.divide(shares, chance, out=np.zeros(len(children)), where=chance > 0)
     cost = np.array([child.cost_bps for child in children])
     sizes = np.array([child.qty for child in children], dtype=np.float64)
-    rows = _regressors(decided)
+    rows = _Regressors(decided)
     asked = [(n, c) for n, (_, mean) in enumerate(targets) for c in np.flatnonzero(mean)]
     of, at = (np.array(part, dtype=np.intp) for part in zip(*asked, strict=True))
     mean = np.array([targets[n][1][c] for n, c in asked])
@@ -265,7 +265,7 @@ def _weights(decided: list[Decided], children: list[Child], number: NDArray[np.i
     )
 
 
-class _regressors:  # noqa: N801 - called like the function that it is
+class _Regressors:
     """Rows of the cost model: what the ranking expected, its parts, the size, and venue with action."""
 
     def __init__(self, decided: list[Decided]) -> None:
