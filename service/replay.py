@@ -167,6 +167,8 @@ class Replayer:
                 self._state.apply(fact)
                 if self._node is not None and isinstance(fact, MessageSent):
                     self._node.was_sent(fact)
+                elif self._node is not None and isinstance(fact, SessionReset):
+                    self._node._began_anew(fact)
         while expected:
             opening = expected[0]
             if isinstance(opening, EpochStarted | Started | ModelLoaded):

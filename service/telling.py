@@ -24,6 +24,7 @@ from domain.facts import (
     ParentRejected,
     ParentRequestRejected,
     QuoteRequested,
+    SessionReset,
 )
 from domain.fields import OrdRejReason
 from domain.market import MarketView
@@ -79,6 +80,8 @@ class Telling:
 
     def _note(self, fact: AnyFact) -> None:
         """A fact that nobody outside is told of."""
+        if type(fact) is SessionReset:
+            self._began_anew(fact)
         self._has_moved = True
         self.state.apply(fact)
         self._facts.append(fact)
@@ -103,8 +106,7 @@ class Telling:
                 settings, kind = self._venue_configs[venue], self._venue_kinds[venue]
                 responds = settings.takes_quotes_by == "response"
                 for message in venue_outbound.messages(fact, child, kind, settings.begin_string, responds=responds):
-                    sent = self._send(peer, message, now_ns)
-                    self._remember_sent(venue, sent.msg_seq_num, sent.raw)
+                    self._send(peer, message, now_ns)
             elif isinstance(fact, client_outbound.REPORTED):
                 self._tell_client(fact, now_ns)
 
@@ -180,11 +182,19 @@ class Telling:
                 raw=sent.raw,
             )
         )
+        if peer.kind is PeerKind.VENUE:
+            self._remember_sent(peer.name, sent.msg_seq_num, sent.raw)
 
     def _remember_sent(self, venue: str, msg_seq_num: int, raw: bytes) -> None:
         self._sent_to_venues[venue, str(msg_seq_num)] = raw
         if len(self._sent_to_venues) > SENT_REMEMBERED:
             self._sent_to_venues.popitem(last=False)
+
+    def _began_anew(self, fact: SessionReset) -> None:
+        """A reject can only be of what is sent from here on."""
+        venues = [peer.name for peer in self.links.venues.values() if peer.session.name == fact.session]
+        for key in [key for key in self._sent_to_venues if key[0] in venues]:
+            del self._sent_to_venues[key]
 
     def _ask_status(self, peer: Peer, now_ns: int) -> None:
         """Asks for each uncertain child, and again later: an answer may be missing, or not agree with what we have.
