@@ -46,7 +46,8 @@ def _made(record: TrainingRecord) -> str:
     walk = record.walk_forward
     judged = f"{record.evaluation.rows:,} orders with a known outcome and {record.evaluation.censored:,} censored"
     if walk is not None:
-        judged += f" on {len(walk.days)} days, each by a model of the days before it, {walk.embargo_s:g} s apart"
+        days = "day" if len(walk.days) == 1 else "days, each"
+        judged += f" on {len(walk.days)} {days} by a model of the days before it, {walk.embargo_s:g} s apart"
     else:
         judged += ", all later than those it learned from"
     made = f"seed {record.config.seed}, Fairlead {escape(record.version)}, XGBoost {escape(record.xgboost)}"
