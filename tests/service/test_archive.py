@@ -15,6 +15,8 @@ from service.training import produce
 pytest.importorskip("duckdb", reason="the extra 'archive' is not installed")
 pytest.importorskip("pyarrow", reason="the extra 'archive' is not installed")
 
+from learning.archive import days, read_table
+from learning.decided import read as decided
 from service.archive_check import check_features
 
 CONFIG = daemon_config()
@@ -109,6 +111,18 @@ def test_what_was_tried_and_what_might_have_been(place, capsys):
     assert asked(place, question, "--format", "csv") == 0
     resting = [c for fact in made for c in fact.candidates if 0 < c.propensity < 1 and c.horizon_ns]
     assert int(capsys.readouterr().out.splitlines()[1]) == len(resting) > 0
+
+
+def test_the_recorded_propensities_of_the_whole_node_come_out_again(place):
+    day = days(place / "archive")[0]
+    tables = ("decisions", "candidates", "children", "outcomes", "fills")
+    rows = {table: read_table(place / "archive", table, day).to_pylist() for table in tables}
+    policy = msgspec.structs.replace(CONFIG.policy, explored_slice_share=1.0)  # as service.training has it
+    lots = {item.symbol: item.instrument.lot_qty for item in CONFIG.instruments}
+    found = decided(rows, policy, lots)
+    tried = sum(row["exploration"] > 0 for row in rows["decisions"])
+    assert found.left_out == {"nothing could be tried": len(rows["decisions"]) - tried}
+    assert len(found.decided) == tried > 10
 
 
 REFUSED = [
