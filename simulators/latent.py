@@ -50,6 +50,7 @@ class Latent:
         start_ns: int,
         opens_ns: int | None = None,
         session_s: float = SESSION_SECONDS,
+        trend: Random | None = None,
     ) -> None:
         self.value_px = config.start_px + (random.random() - 0.5) * config.tick_px
         self.fair_px = self.value_px
@@ -68,6 +69,9 @@ class Latent:
         self._log_factor = random.gauss(0.0, config.volatility_spread)
         self._shifts = [0.0] * len(_DECAY_S)  # of the fair price by past market orders, relative
         self._last_ns = start_ns
+        self._trend = trend  # a stream of its own: the same shocks with a trend and without
+        self._drift = 0.0  # a second, relative
+        self._turn_ns = start_ns
         opens_ns = start_ns if opens_ns is None else opens_ns
         busy, wild = config.day_activity, config.day_volatility
         self.busy = Shape(busy, _mean(busy, 1.0), opens_ns, session_s) if busy else None
@@ -88,10 +92,20 @@ class Latent:
         move = self._deviation * exp(self._log_factor) * shock * jump * sqrt(seconds)
         if self._wild is not None:
             move *= self._wild.at(at_ns)
+        if self._trend is not None:
+            move += self._drift * seconds
+            if at_ns >= self._turn_ns:
+                self._turn(self._trend, at_ns)
         self.value_px = max(self.value_px * (1.0 + move), self._min_px)
         self._shifts = [shift * exp(-seconds / decay) for shift, decay in zip(self._shifts, _DECAY_S, strict=True)]
         self._reprice()
         self.next_ns = at_ns + 1 + int(-log(1.0 - u_pause) * _STEP_NS)
+
+    def _turn(self, trend: Random, at_ns: int) -> None:
+        """A direction is drawn, and how long it lasts."""
+        u_sign, u_span = trend.random(), trend.random()
+        self._drift = (1.0 if u_sign < 0.5 else -1.0) * self._config.trend_bps / 1e4 / 60.0
+        self._turn_ns = at_ns + int(-log(1.0 - u_span) * self._config.trend_s * 1e9)
 
     def taken(self, sign: int, qty: int, px: int) -> None:
         """A market order traded: 1 bought, -1 sold. Twice the size moves the price by less than twice.

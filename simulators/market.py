@@ -243,6 +243,7 @@ class Market:
             self._start_ns,
             self._opens_ns,
             day.session_s if day is not None else SESSION_SECONDS,
+            self._stream(symbol.symbol, "trend") if symbol.trend_bps else None,
         )
         self._processes.append(latent)
         reference = self.references[symbol.symbol]

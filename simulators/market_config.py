@@ -45,6 +45,8 @@ class SymbolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     jump_factor: Positive = 7.5  # how much larger they are
     day_activity: tuple[Positive, ...] = ()  # of all rates through the session, at even points; none: the same all day
     day_volatility: tuple[Positive, ...] = ()  # of the news; both count relative to their mean
+    trend_bps: NotNegative = 0.0  # a minute: a drift of the news that nobody knows of, up or down
+    trend_s: Positive = 600.0  # how long it keeps its direction, in the mean
     stale_ticks: NotNegative = 0.0  # how far the price has to pass a quote before the fast act on it
     requote_share: Share = 0.25  # quotes left behind by the price that the fast improve at each look
     lean_share: Share = (
