@@ -72,6 +72,10 @@ class VenueStatistics:
         """Our own shares that rest at the venue on that side, part of what is displayed there."""
         return max(self._resting_qty.get((venue, symbol, side.sign), 0), 0)
 
+    def forget_resting(self) -> None:
+        """Nothing of ours rests anywhere: another day, in which the outcomes of the last one still count."""
+        self._resting_qty.clear()
+
     def apply_submitted(self, fact: ChildSubmitted) -> None:
         if fact.horizon_ns:
             self._resting_qty[fact.venue, fact.symbol, fact.side.sign] += fact.order_qty

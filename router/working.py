@@ -64,6 +64,8 @@ class Working(Phases):
                 yield self.cancel_request(child, "kill_switch", now_ns)  # which the venue has refused before
             elif self._rests_on(child, now_ns):
                 self.timers.rest_until(now_ns + child.submitted.horizon_ns, child)
+            elif patience_ns := self._keeps_its_place(child, now_ns):
+                self.timers.rest_until(now_ns + min(patience_ns, child.submitted.horizon_ns), child)
             else:
                 yield self.cancel_request(child, "horizon", now_ns)
 
@@ -233,6 +235,23 @@ class Working(Phases):
         for fact in self.watching.repriced(parent, px, now_ns):
             self.watching.moved(parent, now_ns)
             yield self.cancel_request(fact, "peg", now_ns) if isinstance(fact, ChildOrder) else fact
+
+    def _keeps_its_place(self, child: ChildOrder, now_ns: int) -> int:
+        """How long the schedule still has patience with an order that stands at the best price; 0: it has to come back.
+
+        Asked for again, it would stand behind all that has come since: who is first in a queue is filled sooner, and
+        not only when the price is about to go through it.
+        """
+        parent, view = self.state.parents[child.submitted.parent_id], self.market.symbol(child.submitted.symbol)
+        near_px = view.bid_px if child.submitted.side.sign > 0 else view.ask_px
+        if child.submitted.action not in (Action.POST, Action.IMPROVE) or child.px != near_px:
+            return 0
+        if self.is_held or self.state.paused or strategies.is_over(parent, now_ns):
+            return 0
+        lot_qty = self.routing.instruments[child.submitted.symbol].lot_qty
+        due = strategies.next_slice(parent, 0, now_ns, lot_qty)
+        patience_ns = due.patience_ns if due is not None else 0
+        return patience_ns if patience_ns >= self.routing.policy.rest_ns(1.0) else 0
 
     def _rests_on(self, child: ChildOrder, now_ns: int) -> bool:
         """Whether nothing better could be done than to go on resting: at the parent's limit, which nobody offers.

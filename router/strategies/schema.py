@@ -18,6 +18,7 @@ class Slice(msgspec.Struct, frozen=True, gc=False):
     qty: int
     urgency: float  # 0: wait for the best price .. 1: get it done
     passive: bool  # whether orders may rest
+    patience_ns: int = 0  # how long it could go on waiting like this before it has to cross, if nothing filled
 
 
 class Parameter(msgspec.Struct, frozen=True):

@@ -44,7 +44,10 @@ def next_slice(parent: ParentOrder, open_qty: int, now_ns: int, lot_qty: int) ->
     if qty <= 0:
         return None
     behind = (parent.order_qty * elapsed_ns / duration_ns - parent.cum_qty) * slices / parent.order_qty
-    return Slice(qty, 1.0 if is_late(parent, now_ns) else min(max(behind, 0.0), 1.0), True)
+    if is_late(parent, now_ns):
+        return Slice(qty, 1.0, True)
+    patience_ns = min(int((1.0 - behind) * duration_ns / slices), duration_ns * 9 // 10 - elapsed_ns)
+    return Slice(qty, min(max(behind, 0.0), 1.0), True, max(patience_ns, 0))
 
 
 def next_wake_ns(parent: ParentOrder, now_ns: int) -> int | None:

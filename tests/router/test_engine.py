@@ -232,6 +232,7 @@ def test_a_resting_child_is_cancelled_at_its_horizon_and_only_once() -> None:
     assert resting
     for child in resting:
         desk.report(ChildAcknowledged(at_ns=desk.now_ns, child_id=child.child_id, venue_order_id="V"))
+    desk.show_market(bid_px=100_0100)  # nothing of it stands at the best price any more
     cancels = of(desk.pass_time(20 * SECOND_NS), ChildCancelRequested)
     assert {cancel.child_id for cancel in cancels} == {child.child_id for child in resting}
     assert not of(desk.pass_time(20 * SECOND_NS), ChildCancelRequested)

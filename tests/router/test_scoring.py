@@ -18,9 +18,9 @@ from tests.router.markets import INSTRUMENT, NOW_NS, TICK_PX, VENUES, markets, u
 PER_PX = 1e4 / 1_000_150
 
 
-def scores(probability, side=Side.BUY, wanted=None, view=None):
+def scores(probability, side=Side.BUY, wanted=None, view=None, policy=None):
     wanted, view = wanted or Slice(1_000, 0.0, True), view or usual()
-    found = candidates(side, 0, wanted, view, VENUES, INSTRUMENT, ExecutionPolicy(), NOW_NS)
+    found = candidates(side, 0, wanted, view, VENUES, INSTRUMENT, policy or ExecutionPolicy(), NOW_NS)
     result = score(found, [probability] * len(found), side, wanted, view, VENUES, VenueStatistics())
     return {(c.venue, str(c.action)): s for c, s in zip(found, result, strict=True)}
 
@@ -55,19 +55,26 @@ def test_a_deep_take_pays_the_average_of_the_levels_that_it_needs():
     assert found.price_bps == pytest.approx((200 * 150 + 50 * 250) / 250 * PER_PX)
 
 
-@pytest.mark.parametrize(("urgency", "rest_s"), [(0.0, 5.0), (1.0, 1.0)])
-def test_what_does_not_fill_crosses_later_and_waits_until_then(urgency, rest_s):
+def moving():
+    """LIT1 100.01/100.03 alone, after a move: the mid is 100.02."""
     view = usual()
     moved = tuple((px * TICK_PX, qty) for px, qty in ((10_001, 300),))
     view.apply(BookSnapshot("LIT1", "ALFA", moved, ((10_003 * TICK_PX, 200),)), NOW_NS)
     assert view.volatility_bps > 0
-    found = scores(0.0, view=view, wanted=Slice(1_000, urgency, True))
-    crossing_bps = (100 + 10) * 1e4 / 1_000_200  # half of two ticks, and the mean of the lit taker fees, 30 and -10
-    adverse_bps = (1 + urgency) * view.volatility_bps / sqrt(2 * pi)
+    return view
+
+
+@pytest.mark.parametrize(("urgency", "rest_s"), [(0.0, 5.0), (1.0, 1.0)])
+def test_what_does_not_fill_crosses_later_at_the_cheapest_take_and_bears_the_risk_until_then(urgency, rest_s):
+    view = moving()
+    found = scores(0.0, view=view, wanted=Slice(200, urgency, True))
+    crossing_bps = (100 + 30) * 1e4 / 1_000_200  # at LIT1; LIT2 is a tick dearer, and cheaper by 0.40 of one
+    adverse_bps = urgency * view.volatility_bps / sqrt(2 * pi)
     assert found["LIT1", "post"].cost_bps == pytest.approx(crossing_bps + adverse_bps * sqrt(rest_s))
-    take = found["LIT1", "take"]  # a dear venue: later it costs no less than now
-    assert take.price_bps + take.fee_bps > crossing_bps
-    assert take.cost_bps == pytest.approx(take.price_bps + take.fee_bps + adverse_bps)
+    assert found["LIT1", "take"].cost_bps == pytest.approx(crossing_bps + adverse_bps)
+    dear = found["DEAL", "take_quote"]  # a dealer who refuses: later it costs no less than now
+    assert dear.price_bps + dear.fee_bps > crossing_bps
+    assert dear.cost_bps == pytest.approx(dear.price_bps + dear.fee_bps + adverse_bps)
 
 
 @given(markets, st.sampled_from(list(Side)), st.floats(0, 1), st.floats(0, 1))
@@ -76,6 +83,30 @@ def test_a_take_that_is_less_likely_to_fill_is_never_cheaper(view, side, less, m
     likely = scores(more, side, Slice(100, 1.0, False), view)
     for candidate, found in scores(less, side, Slice(100, 1.0, False), view).items():
         assert found.cost_bps >= likely[candidate].cost_bps + min(found.markout_bps, 0.0) - 1e-9
+
+
+def test_where_nothing_can_be_taken_what_does_not_fill_crosses_at_the_usual_price():
+    found = scores(0.0, view=moving(), policy=ExecutionPolicy(actions=("post",)))
+    # Half of two ticks, and the mean of the lit taker fees, 30 and -10.
+    assert found["LIT1", "post"].cost_bps == pytest.approx((100 + 10) * 1e4 / 1_000_200)
+
+
+@pytest.mark.parametrize(("patience_s", "tries"), [(0, 0), (5, 0), (10, 1), (24, 3)])
+def test_what_does_not_fill_can_be_tried_again_as_long_as_there_is_patience(patience_s, tries):
+    wanted = Slice(200, 0.0, True, patience_s * 1_000_000_000)
+    found = scores(
+        0.4, view=moving(), wanted=wanted, policy=ExecutionPolicy(actions=("post", "take"), excluded_venues=("LIT2",))
+    )
+    post, take = found["LIT1", "post"], found["LIT1", "take"]
+    filled_bps, crossing_bps = (part.price_bps + part.fee_bps + part.markout_bps for part in (post, take))
+    missed = 1 - 0.4 * post.filled_fraction
+    assert post.no_fill_bps == pytest.approx(filled_bps + missed**tries * (crossing_bps - filled_bps))
+
+
+def test_waiting_is_worth_the_more_the_longer_it_lasts():
+    costs = [scores(0.3, wanted=Slice(500, 0.0, True, s * 1_000_000_000))["LIT1", "post"].cost_bps for s in (0, 10, 30)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1] + 0.1
 
 
 @given(markets, st.sampled_from(list(Side)), st.floats(0, 1), st.integers(1, 3_000), st.sampled_from([0.0, 1.0]))
