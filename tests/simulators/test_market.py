@@ -159,6 +159,15 @@ def test_the_value_moves_as_much_as_configured():
     assert 0.7 < news / (1.0 - config.flow_variance) < 1.4
 
 
+def test_a_trend_is_added_to_the_same_shocks():
+    config = SymbolConfig(symbol="SOLO", start_px=100_0000, trend_bps=6.0, trend_s=1e9)
+    calm, trending = Latent(config, 1.0, Random(5), 0), Latent(config, 1.0, Random(5), 0, trend=Random(6))
+    while calm.next_ns < 600 * SECOND_NS:
+        calm.step(calm.next_ns)
+        trending.step(trending.next_ns)
+    assert abs(trending.value_px / calm.value_px - 1.0) * 1e4 == pytest.approx(60.0, rel=0.05)  # ten minutes, one way
+
+
 def after(latent: Latent, seconds: float) -> float:
     """The part of the fair price that is impact, in bps, that much later."""
     latent.step(int(seconds * SECOND_NS))
