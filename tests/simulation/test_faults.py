@@ -117,7 +117,7 @@ def skips_a_journal_write(trial: Trial) -> None:
 
 def works_on_before_the_venues_answered(trial: Trial) -> None:
     def plant(node: Node) -> None:
-        node.engine._uncertain = list
+        node.engine.uncertain = list
 
     every_node(trial, plant)
 

@@ -10,7 +10,7 @@ from domain.market import LevelChange, TradePrinted
 from simulators.lobster import TapeError, TapeKind, TapeRow, read_tape
 from simulators.market_config import DarkConfig, DealerConfig, LitConfig, MarketConfig, SymbolConfig
 from simulators.orders import Canceled, Order, Rejected, Traded
-from simulators.tape import TapeMarket
+from simulators.tape import TapeFlow, TapeMarket
 from simulators.tape_files import open_tape
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -324,7 +324,7 @@ def sample(names: tuple[str, str], count: int | None = None) -> list[TapeRow]:
 def test_the_books_together_are_the_files_book_at_every_row(names, count):
     rows = sample(names, count)
     market = tape_market(LIT, iter(rows))
-    (flow,) = market._processes
+    (flow,) = (process for process in market._processes if isinstance(process, TapeFlow))
     number = sum(row.time_ns == rows[0].time_ns for row in rows) - 1  # done at the start
     while number < len(rows):
         row = rows[number]
