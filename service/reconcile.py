@@ -112,8 +112,8 @@ def compare_venues(
         _compare_whole(child_id, ours, theirs, result)
     for key in sorted(ours.keys() | theirs.keys()):
         here, there = ours.get(key), theirs.get(key)
-        if here == there:
-            continue
+        if here == there or not any(side is not None and side[3] for side in (here, there)):
+            continue  # also a fill that one side busted and the other never heard of
         name = f"{key[0]} {key[1]}"
         if here is None or there is None:
             present, where, absent = (

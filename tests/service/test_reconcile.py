@@ -217,6 +217,7 @@ def test_a_correction_and_then_a_bust_count_by_the_first_execution() -> None:
     assert venue_differences([fill, correction], [entry, corrected_entry], children) == []
     assert venue_differences([fill, correction, bust], [entry, corrected_entry, bust_entry], children) == []
     assert venue_differences([fill, busted(fill)], [entry, bust_entry], children) == []
+    assert venue_differences([], [entry, bust_entry], children) == []  # nobody heard of either, and nothing is left
     for fills, entries in (
         ([fill], [entry, bust_entry]),
         ([fill, busted(fill)], [entry]),
