@@ -12,6 +12,7 @@ from domain.commands import (
     StatusRequest,
 )
 from domain.facts import (
+    ChildStatus,
     ExecutionUnknown,
     MarketDataDown,
     MessageReceived,
@@ -33,8 +34,8 @@ from venues import inbound as venue_inbound
 from venues import outbound as venue_outbound
 
 CL_ORD_ID, ON_BEHALF_OF_COMP_ID = 11, 115
-REF_SEQ_NUM, TEXT, REF_MSG_TYPE = 45, 58, 372
-REJECTS = ("3", "j")
+REF_SEQ_NUM, TEXT, REF_MSG_TYPE, BUSINESS_REJECT_REF_ID = 45, 58, 372, 379
+REJECTS, ORDER_STATUS_REQUEST = ("3", "j"), "H"
 NOT_OF_AN_ORDER = ("e", "g", "q", "Q", "R")  # what a venue may turn down without a word about an order of ours
 MARKET_DATA_REQUEST_REJECT = "Y"
 QUOTING = ("S", "Z", "AG", "b")
@@ -57,6 +58,7 @@ class Hearing(Telling):
                 case NotResent() if peer.kind is VENUE:
                     # What the venue has of our orders and cancels is not known any more, even of the latest ones.
                     self._commit(self.engine.venue_unsure(peer.name, now_ns), now_ns)
+                    self._ask_again.pop(peer.name, None)  # nor whether it heard of any question
                     self._ask_status(peer, now_ns)
                 case SequenceReset() if peer.kind is not MARKET_DATA:
                     self._note(SessionReset(at_ns=now_ns, session=peer.session.name))
@@ -160,7 +162,11 @@ class Hearing(Telling):
             return
         refused = self._sent_to_venues.get((peer.name, message.get(REF_SEQ_NUM) or "")) if is_reject else None
         report: Any  # of the kinds that the engine takes
+        if is_reject and ref_msg_type == ORDER_STATUS_REQUEST:
+            self._answered(peer.name, message.get(BUSINESS_REJECT_REF_ID) or "")
         for report in venue_inbound.to_facts(message, peer.name, now_ns, parse(refused) if refused else None):
+            if isinstance(report, ChildStatus):
+                self._answered(peer.name, report.child_id)
             self._commit(self.engine.child_report(report, now_ns), now_ns)
             if self._facts and isinstance(self._facts[-1], ExecutionUnknown):
                 self._dispute(peer, message, self._facts[-1], now_ns)

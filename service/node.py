@@ -118,7 +118,7 @@ class Node(Hearing):
         if due_ns is not None and due_ns <= now_ns:
             self._commit(iter([TimerFired(at_ns=now_ns)]), now_ns)
             self._commit(self.engine.timer(now_ns), now_ns)
-        for venue in [venue for venue, (due_ns, _, _) in self._ask_again.items() if due_ns <= now_ns]:
+        for venue in [venue for venue, asked in self._ask_again.items() if asked.due_ns <= now_ns]:
             self._ask_status(self.links.venues[venue], now_ns)
         return self._output(now_ns)
 
@@ -129,7 +129,8 @@ class Node(Hearing):
         due_ns, links_ns = self._engine_due_ns, self.links.next_timer_ns()
         if due_ns is None or (links_ns is not None and links_ns < due_ns):
             due_ns = links_ns
-        for ask_ns, _, _ in self._ask_again.values():
+        for asked in self._ask_again.values():
+            ask_ns = asked.due_ns
             due_ns = ask_ns if due_ns is None else min(due_ns, ask_ns)
         return due_ns
 

@@ -6,6 +6,7 @@ questions about children that nobody is sure of are asked, and asked again.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from domain.facts import (
@@ -44,6 +45,18 @@ SENT_REMEMBERED = 4096  # messages to venues whose reject can still be attribute
 ASK_NS, ASK_MAX_NS = 1_000_000_000, 60_000_000_000  # between two questions about the same children
 
 
+@dataclass(slots=True)
+class Questions:
+    """When a venue is asked next about its uncertain children, and what came of the last questions."""
+
+    due_ns: int
+    waited_ns: int = 0
+    asked: set[str] = field(default_factory=set)  # children, since all of them were asked for
+    unanswered: set[str] = field(default_factory=set)  # of these
+    count: int = 0  # unanswered, and uncertain, when the venue was asked last
+    doubts: int = 0
+
+
 class Telling:
     """The parts of a node, and how facts leave its hands."""
 
@@ -75,8 +88,7 @@ class Telling:
         self._has_moved = True  # whether anything was decided since the engine was asked when its timer is due
         self._engine_due_ns: int | None = None
         self._sent_to_venues: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # by venue and MsgSeqNum, the latest
-        # Venue -> (when, the wait before, how many there were), while children are unsure.
-        self._ask_again: dict[str, tuple[int, int, int]] = {}
+        self._ask_again: dict[str, Questions] = {}  # by venue, while children are unsure
 
     def _note(self, fact: AnyFact) -> None:
         """A fact that nobody outside is told of."""
@@ -199,17 +211,33 @@ class Telling:
     def _ask_status(self, peer: Peer, now_ns: int) -> None:
         """Asks for each uncertain child, and again later: an answer may be missing, or not agree with what we have.
 
-        A venue that answers some of them each time, as its limit on messages lets it, is not made to wait for longer.
+        While a venue answers one question after the other, as its limit on messages lets it, nothing is asked twice:
+        more questions would only stand before the answers. One that turned some down is asked again soon.
         """
-        _, waited_ns, were = self._ask_again.pop(peer.name, (0, 0, 0))
-        uncertain = [child for child in self.engine.children_at(peer.name) if child.uncertain]
-        for child in uncertain:
+        last = self._ask_again.pop(peer.name, None) or Questions(now_ns)
+        uncertain = {child.child_id: child for child in self.engine.children_at(peer.name) if child.uncertain}
+        unanswered = last.unanswered & uncertain.keys()
+        if 0 < len(unanswered) < last.count:
+            asked, waited_ns, wait_ns = last.asked, last.waited_ns, ASK_NS
+        else:
+            asked, unanswered = set(), set()
+            wait_ns = ASK_NS if len(uncertain) < last.doubts else min(max(2 * last.waited_ns, ASK_NS), ASK_MAX_NS)
+            waited_ns = wait_ns
+        new = [child for child_id, child in uncertain.items() if child_id not in asked]
+        for child in new:
             self._send(peer, venue_outbound.status_request(child), now_ns)
         if uncertain:
-            wait_ns = ASK_NS if len(uncertain) < were else min(max(2 * waited_ns, ASK_NS), ASK_MAX_NS)
-            self._ask_again[peer.name] = (now_ns + wait_ns, wait_ns, len(uncertain))
+            ids = {child.child_id for child in new}
+            unanswered |= ids
+            due_ns, doubts = now_ns + wait_ns, len(uncertain)
+            self._ask_again[peer.name] = Questions(due_ns, waited_ns, asked | ids, unanswered, len(unanswered), doubts)
+
+    def _answered(self, venue: str, child_id: str) -> None:
+        """The venue said what became of it, or that it will not say."""
+        if venue in self._ask_again:
+            self._ask_again[venue].unanswered.discard(self.state.child_by_request_id.get(child_id, child_id))
 
     def _ask_soon(self, venue: str, now_ns: int) -> None:
         """Where a venue that is there left us in doubt; one that is away is asked when it is back."""
         if self.links.venues[venue].session.is_logged_on:
-            self._ask_again.setdefault(venue, (now_ns + ASK_NS, 0, 0))
+            self._ask_again.setdefault(venue, Questions(now_ns + ASK_NS))
