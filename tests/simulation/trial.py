@@ -21,6 +21,7 @@ from service.reconcile import reconcile
 from service.replay import Replayer
 from service.sessions import Action, SessionCommand
 from service.snapshot import load, write
+from simulators.client import Ems
 from simulators.market_config import MarketConfig
 from tests.service.platform import (
     MS,
@@ -326,9 +327,19 @@ class Trial(Platform):
             super().is_done
             and node is not None
             and not any(node.state.open_children.values())
-            and all(node.links.venues[name].session.is_logged_on for name in VENUES)
-            and all(client.session.is_logged_on for client in self.ems.values())
+            and all(self._has_heard(name, node) for name in VENUES)
+            and all(self._is_heard(client, node) for client in self.ems.values())
         )
+
+    def _has_heard(self, venue: str, node: Node) -> bool:
+        """All that the venue said. Two that lost each other may both take themselves for connected for a while."""
+        peer, told = node.links.venues[venue], self.exchange._venues[venue].orders.session.store.next_out
+        return peer.session.is_logged_on and peer.store.next_in == told
+
+    @staticmethod
+    def _is_heard(client: Ems, node: Node) -> bool:
+        peer = node.links.clients[client.session.sender_comp_id]
+        return client.session.is_logged_on and client.session.next_in == peer.store.next_out
 
     def check(self) -> None:
         for client in self.ems.values():

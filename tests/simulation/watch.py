@@ -41,7 +41,7 @@ from tests.simulation.told import Executions, Parent, Wrong, field_of
 
 RECONCILE_NS = 10_000_000_000  # after a restart, as long as the example config says
 MOST_WRITES = 3_000  # in a second of the node's clock; the busiest of honest runs has some hundred
-_SETTLE = (ChildAcknowledged, ChildCanceled, ChildExpired, ChildFilled, ChildRejected, ChildStatus)
+_SETTLE = (ChildAcknowledged, ChildCanceled, ChildExpired, ChildFilled, ChildRejected, ChildReplaced, ChildStatus)
 
 
 @dataclass(slots=True)
