@@ -260,13 +260,18 @@ class Trial(Platform):
         command = SessionCommand(action, venue, "ops")
         self.perform(self.process.perform(self.node.session(command, self.world.time_of("node"))))
 
+    def _is_disabled(self, venue: str) -> bool:
+        return not self.node.links.venues[venue].enabled
+
     def operator(self, command: OperatorCommand) -> None:
         while self.process.node is None:
             self.run(0.02)
         super().operator(command)
 
     def _stop(self, downtime_ns: int, *, twice: bool) -> None:
-        """SIGTERM: until nothing is left to wait for, or until the second one."""
+        """SIGTERM: until nothing is left to wait for, or until the second one. Who is down already hears nothing."""
+        if self.process.node is None:
+            return
         self.begin_shutdown()
         until_ns = self.now_ns + SECOND_NS
         while not twice and self.process.node is not None and not self.node.is_drained and self.now_ns < until_ns:
@@ -291,6 +296,10 @@ class Trial(Platform):
         while self._due:
             self._end_what_is_due(self.now_ns + (1 << 60))
             self.run(0.3)
+        self.run(0.02)  # a node that is down is there again
+        for venue in VENUES:
+            if self._is_disabled(venue):  # an operator's command may go with the power; he looks, and says it again
+                self._session("enable", venue)
 
     def _revive(self) -> None:
         super()._revive()
