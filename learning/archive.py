@@ -15,7 +15,6 @@ the beginning of that day, and the day's files are written anew.
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -26,7 +25,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from domain.facts import AnyFact
-from learning.archive_rows import COLUMNS, DAY_NS, ArchiveRows, Row
+from learning.archive_rows import COLUMNS, DAY_NS, ArchiveRows, Row, day_number, day_text
 from learning.dataset import Dataset
 
 _TYPES = {
@@ -41,7 +40,6 @@ _TYPES = {
 SCHEMAS = {
     table: pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()]) for table, columns in COLUMNS.items()
 }
-_EPOCH_DAY = date(1970, 1, 1)
 _STARTS_KEPT = 60  # days
 _LOOKED_AT = 2_000  # batches between two looks for settled days
 
@@ -97,7 +95,7 @@ def take_in(
     """
     begun = cursor(archive, epoch)
     rows, taken = ArchiveRows(epoch), Taken()
-    day_starts = {_day_number(day): batch for day, batch in begun.starts.items() if batch >= first_batch}
+    day_starts = {day_number(day): batch for day, batch in begun.starts.items() if batch >= first_batch}
     number, last_day = begun.batch, 0
     for number, batch in enumerate(read_from(begun.batch), begun.batch + 1):
         for fact in batch:
@@ -197,14 +195,6 @@ def _table(table: str, rows: list[Row]) -> pa.Table:
         else:
             arrays.append(pa.array(values, type=column.type))
     return pa.Table.from_arrays(arrays, schema=SCHEMAS[table])
-
-
-def day_text(day: int) -> str:
-    return (_EPOCH_DAY + timedelta(days=day)).isoformat()
-
-
-def _day_number(text: str) -> int:
-    return (date.fromisoformat(text) - _EPOCH_DAY).days
 
 
 def days(archive: Path, table: str = "children") -> list[str]:

@@ -9,6 +9,7 @@ said in `late`.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from learning.labels import ChildLife, ChildLives
 from router.markouts import AFTER_NS
 
 DAY_NS = 86_400_000_000_000
+_EPOCH_DAY = date(1970, 1, 1)
 _SETTLING_NS = AFTER_NS[-1] + 60_000_000_000  # after the last fill of a day its markouts are known or never will be
 _LOST_NS = 2 * DAY_NS
 
@@ -349,3 +351,12 @@ class ArchiveRows:
 
 
 _ENDS = {ChildRejected: "rejected", ChildCanceled: "canceled", ChildExpired: "expired"}
+
+
+def day_text(day: int) -> str:
+    """Days since 1970 as a partition names them."""
+    return (_EPOCH_DAY + timedelta(days=day)).isoformat()
+
+
+def day_number(text: str) -> int:
+    return (date.fromisoformat(text) - _EPOCH_DAY).days

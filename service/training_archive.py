@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from learning import archive
+from learning.archive_rows import day_text
 from learning.registry import FoldCache, is_served, models, register, set_champion
 from learning.training import Boost, NotEnoughData, TrainedModel, TrainingConfig
 from learning.training_days import train_days
@@ -71,7 +72,7 @@ def train_archive(
                 settings,
                 kinds,
                 FoldCache(registry),
-                archive.day_text,
+                day_text,
                 lambda what, done, total: bars.update(working, description=what, completed=done, total=total),
                 version,
                 boost,

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from learning.archive import day_text
+from learning.archive_rows import day_text
 from learning.dataset import Dataset, dataset
 from learning.registry import FoldCache, register
 from learning.training import TrainingConfig, train
