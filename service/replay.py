@@ -366,7 +366,9 @@ class _Deciding(Node):
         """The kill file as it was then: what it has set, and what it is about to set."""
         known = self.state.kill_switch.scopes.items()
         stops = {scope: (by, text) for scope, (by, text) in known if by.startswith(KILL_FILE)}
-        if self.expected and isinstance(coming := self.expected[0], KillSwitchSet) and coming.by.startswith(KILL_FILE):
+        for coming in self.expected:  # as many as it set at once: what follows was decided before the next of them
+            if not isinstance(coming, KillSwitchSet) or not coming.by.startswith(KILL_FILE):
+                break
             stops[coming.scope] = (coming.by, coming.text)
         return stops
 

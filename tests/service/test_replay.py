@@ -56,10 +56,12 @@ def eventful() -> Platform:
     platform.operator(SetKillSwitch("venue:ARGO", "ops", "drill"))
     platform.run(0.5)
     platform.operator(ReleaseKillSwitch("venue:ARGO", "ops"))
-    platform.node.stops = lambda: {"symbol:BRVO": ("kill file of ops", "smoke")}
+    stops = dict.fromkeys(("symbol:BRVO", "strategy:vwap"), ("kill file of ops", "smoke"))
+    platform.node.stops = lambda: stops
     platform.run(1)
     platform.node.stops = dict
-    platform.operator(ReleaseKillSwitch("symbol:BRVO", "ops"))
+    for scope in stops:
+        platform.operator(ReleaseKillSwitch(scope, "ops"))
     cancelled, amended = list(platform.node.state.open_parents)[:2]
     platform.operator(CancelOrder(cancelled, "ops", "on the telephone"))
     platform.operator(AmendOrder(amended, "ops", "on the telephone", order_qty=9_000))
